@@ -1,0 +1,1 @@
+"""The words that every part shares: errors, evidence, claims, randomness, access. Needs numpy and nothing of ours."""
