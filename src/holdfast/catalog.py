@@ -1,0 +1,97 @@
+"""Finds the parts that study files and the command name: from our own table, from other packages, or by dotted path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module, metadata
+from types import MappingProxyType
+from typing import Any
+
+from holdfast.core.errors import InputError, nearest
+
+ENTRY_POINT_GROUP = "holdfast"
+
+CATALOG: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "task": MappingProxyType({"intent-slot": "holdfast.tasks:IntentSlot", "classification": "holdfast.tasks:Classification"}),
+        "mechanism": MappingProxyType(
+            {"none": "holdfast.privacy:non_private", "dp-sgd": "holdfast.privacy:dp_sgd", "edp-sgd": "holdfast.privacy:edp_sgd"}
+        ),
+        "attack": MappingProxyType({"loss-threshold": "holdfast.audit:loss_threshold"}),
+    }
+)
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Lists the names of one kind, ours and those of installed packages, sorted.
+
+    Args:
+        kind: "task", "mechanism" or "attack".
+
+    Raises:
+        InputError: For an unknown kind.
+    """
+    return tuple(sorted(_table(kind)))
+
+
+def resolve(kind: str, name: str) -> Any:
+    """Imports what a name stands for.
+
+    A name is one of our table, one that an installed package registers, or a dotted path "package.module:Object". A
+    package registers a part in the entry-point group "holdfast" under "KIND.NAME"::
+
+        [project.entry-points.holdfast]
+        "attack.my-attack" = "my_package.attacks:my_attack"
+
+    Importing runs the code of that module: name only modules that you trust, as you would in a Python script.
+
+    Args:
+        kind: "task", "mechanism" or "attack".
+        name: The name or the dotted path.
+
+    Returns:
+        The object itself, not an instance of it.
+
+    Raises:
+        InputError: For an unknown kind or name (naming the nearest), or a path that leads nowhere.
+
+    >>> resolve("task", "fractions:Fraction").__name__
+    'Fraction'
+    """
+    table = _table(kind)
+    if name in table:
+        return _load(table[name], named=f"{kind} {name!r}")
+    if ":" in name:
+        return _load(name, named=f"{kind} {name!r}")
+    raise InputError(f"there is no {kind} {name!r}; {nearest(name, table)}; or give a path such as package.module:Object")
+
+
+def _table(kind: str) -> dict[str, str]:
+    if kind not in CATALOG:
+        raise InputError(f"the catalog has no kind {kind!r}; {nearest(kind, CATALOG)}")
+    others = {point.name.partition(".")[2]: point.value for point in _entry_points() if point.name.partition(".")[0] == kind}
+    return others | dict(CATALOG[kind])  # our own names cannot be taken over
+
+
+def _entry_points() -> metadata.EntryPoints:
+    return metadata.entry_points(group=ENTRY_POINT_GROUP)
+
+
+def _load(path: str, *, named: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    if not module_name or module_name.startswith(".") or not attribute:
+        raise InputError(f"{named}: {path!r} is not of the form package.module:Object")
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(f"{named}: no module {error.name!r}; install it, or put its folder on PYTHONPATH") from error
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise InputError(f"{named}: {module_name} has no {attribute!r}; {nearest(part, _public(found))}")
+        found = getattr(found, part)
+    return found
+
+
+def _public(owner: object) -> list[str]:
+    return [name for name in dir(owner) if not name.startswith("_")]

@@ -1,0 +1,99 @@
+"""`holdfast data show`: what a data source holds, before anything is trained on it."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from holdfast.cli import output
+from holdfast.cli.frame import Commands, command
+from holdfast.core.errors import InputError
+
+if TYPE_CHECKING:
+    from holdfast.data import Example
+
+SOURCES = "assistant, snips:FOLDER, jsonl:FILE-OR-FOLDER, csv:FILE-OR-FOLDER, conll:FILE-OR-FOLDER, hub:OWNER/NAME"
+_TEXT = f"""\
+Show what a data source holds: sizes, labels, tags, users, groups, the content hash, and a few examples. User ids are
+shown as hashes only.
+
+Sources: {SOURCES}. Files that end in .gz are read as they are.
+
+  holdfast data show assistant
+  holdfast data show assistant:train=600 --examples 10 --json
+"""
+
+
+def add(commands: Commands[Any]) -> None:
+    """Describes the arguments."""
+    data = commands.add_parser("data", help="look at a data source", description="Look at a data source.")
+    actions = data.add_subparsers(metavar="ACTION", dest="action", required=True)
+    parser = command(actions, "show", run=run, help="sizes, labels, users, groups, hash, a few examples", text=_TEXT)
+    parser.add_argument("source", metavar="SOURCE", help="the data source")
+    parser.add_argument("--examples", type=int, default=3, metavar="N", help="how many training examples to show (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of generated data and of random splits (default: 0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Loads the source and describes it."""
+    from holdfast.data import load_data
+
+    if args.examples < 0:
+        raise InputError(f"--examples is {args.examples}; give 0 or more")
+    data = load_data(args.source, seed=args.seed)
+    summary = data.summary()
+    examples = list(islice(data.train, args.examples))
+    if args.json:
+        output.document({"source": args.source, **summary, "examples": [_plain(example, data.name) for example in examples]})
+    else:
+        output.lines(f"{data.name}, content {summary['content_hash']}", "", _sizes(summary["splits"]), *_values(summary["splits"]["train"]))
+        output.lines("", *(_words(example, data.name) for example in examples))
+    return 0
+
+
+def _hashed(user_id: str, name: str) -> str:
+    """A short hash that tells users of one data set apart and says nothing else about them."""
+    return hashlib.sha256(f"{name}/{user_id}".encode()).hexdigest()[:12]
+
+
+def _plain(example: Example, name: str) -> dict[str, Any]:
+    return {
+        "tokens": list(example.tokens),
+        "label": example.label,
+        "tags": None if example.tags is None else list(example.tags),
+        "user": None if example.user_id is None else _hashed(example.user_id, name),
+        "timestamp": None if example.timestamp is None else example.timestamp.isoformat(),
+        "groups": dict(example.groups),
+    }
+
+
+def _words(example: Example, name: str) -> str:
+    tags = example.tags or ("O",) * len(example.tokens)
+    text = " ".join(token if tag == "O" else f"{token}/{tag}" for token, tag in zip(example.tokens, tags, strict=True))
+    user = [] if example.user_id is None else [f"user {_hashed(example.user_id, name)}"]
+    when = [] if example.timestamp is None else [f"{example.timestamp:%Y-%m-%d %H:%M}"]
+    return "  ".join([text, *([f"[{example.label}]"] if example.label else []), *user, *when])
+
+
+def _sizes(splits: Mapping[str, Mapping[str, Any]]) -> str:
+    heads = ["part", "examples", "tokens", "labels", "tags", "users", "from", "to"]
+    rows = []
+    for part, found in splits.items():
+        counts = [found.get("examples"), found.get("tokens"), *(len(found[key]) if key in found else None for key in ("labels", "tags"))]
+        cells = ["-" if count is None else f"{count:,}" for count in [*counts, found.get("users")]]
+        rows.append([part, *cells, *(str(found.get(key, "-"))[:10] for key in ("from", "to"))])
+    return output.table(rows, heads=heads)
+
+
+def _values(train: Mapping[str, Any]) -> list[str]:
+    """The labels, tags and groups of the training part with their counts, the most frequent first."""
+    named = {key: train[key] for key in ("labels", "tags") if key in train}
+    named |= {f"group {name}": values for name, values in train.get("groups", {}).items()}
+    lines = []
+    for name, counts in named.items():
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        lines += ["", f"{name}: " + ", ".join(f"{value} {count:,}" for value, count in ranked)]
+    return lines

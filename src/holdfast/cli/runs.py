@@ -1,0 +1,65 @@
+"""`holdfast runs`: lists the stored runs of a folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast.cli import output
+from holdfast.cli.frame import Commands, command
+from holdfast.core.errors import InputError
+
+if TYPE_CHECKING:
+    from holdfast.runs import RunRecord
+
+MAIN_SCORES = ("intent_accuracy", "accuracy")  # what a run is first judged by, in this order
+_TEXT = """\
+List the runs that a folder holds: name, status, claimed epsilon and main score. A run without a claim has no epsilon.
+
+  holdfast runs
+  holdfast runs demo/runs --json
+"""
+
+
+def add(commands: Commands[Any]) -> None:
+    """Describes the arguments."""
+    parser = command(commands, "runs", run=run, help="list the stored runs with their epsilon and main score", text=_TEXT)
+    parser.add_argument("store", nargs="?", type=Path, default=Path("runs"), metavar="FOLDER", help="the folder of runs (default: runs)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints a line for each run, the oldest first."""
+    from holdfast.runs import RunStore
+
+    if not args.store.is_dir():
+        raise InputError(f"{args.store} is not a folder; give the folder of runs, such as the `runs` beside a report")
+    found = [_row(name, record) for name, record in RunStore(args.store).all()]
+    if args.json:
+        output.document({"store": str(args.store), "runs": found})
+    elif found:
+        output.lines(output.table([_cells(row) for row in found], heads=["run", "status", "epsilon", "main score", "created"]))
+    else:
+        output.lines(f"no runs in {args.store}")
+    return 0
+
+
+def _row(name: str, record: RunRecord) -> dict[str, Any]:
+    claim = next(iter(record.evidence.claims), None)
+    scores = (record.evidence.estimate(score) for score in MAIN_SCORES)
+    score = next((score for score in scores if score is not None), None)
+    return {
+        "run": name,
+        "status": record.status,
+        "created": record.created,
+        "epsilon": None if claim is None else claim.epsilon,
+        "delta": None if claim is None else claim.delta,
+        "score": None if score is None else {"name": score.name, "value": score.value},
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    epsilon = "-" if row["epsilon"] is None else f"{row['epsilon']:.3g}"
+    score = row["score"]
+    figure = "-" if score is None or score["value"] is None else f"{score['name']} {score['value']:.3f}"
+    return [row["run"], row["status"], epsilon, figure, row["created"]]
