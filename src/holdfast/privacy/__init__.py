@@ -1,1 +1,29 @@
-"""To be filled."""
+"""Private training: samplers, clippers, noise, and the promise that follows from them."""
+
+from holdfast.privacy.accounting import Budget, epsilon
+from holdfast.privacy.clipping import Clipper, Execution, MicroBatchClipping, NoClipping, PerExampleClipping
+from holdfast.privacy.events import Ledger, PrivacyEvent
+from holdfast.privacy.mechanism import Mechanism, dp_sgd, edp_sgd, non_private
+from holdfast.privacy.noise import NoiseSchedule
+from holdfast.privacy.sampling import PoissonSampler, Sampler, ShuffledSampler, TruncatedPoissonSampler
+
+__all__ = [
+    "Budget",
+    "Clipper",
+    "Execution",
+    "Ledger",
+    "Mechanism",
+    "MicroBatchClipping",
+    "NoClipping",
+    "NoiseSchedule",
+    "PerExampleClipping",
+    "PoissonSampler",
+    "PrivacyEvent",
+    "Sampler",
+    "ShuffledSampler",
+    "TruncatedPoissonSampler",
+    "dp_sgd",
+    "edp_sgd",
+    "epsilon",
+    "non_private",
+]

@@ -1,0 +1,1 @@
+"""Slow twins: short, plain and independent of the code that they check."""
