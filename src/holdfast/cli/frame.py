@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TextIO
 
 from holdfast.core.errors import HoldfastError, InputError, Interrupted, nearest
 
-COMMANDS = ("report", "runs", "data")
+COMMANDS = ("report", "runs", "data", "budget")
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports for a program that a closed pipe ended
 
