@@ -1,0 +1,104 @@
+"""What an attack makes of a privacy claim: contradicted, not contradicted, or not testable with these scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from holdfast.audit.games import MembershipGame
+from holdfast.audit.intervals import Floats
+from holdfast.audit.lower_bounds import EpsilonBound, examples_needed, registered_bound
+from holdfast.core.claim import Outcome, PrivacyClaim, Verdict
+
+MOST_EXAMPLES = 10**8
+"""More than anyone has for one side of an audit; a test that needs more is called out of reach."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """A lower bound on epsilon, or the reason why these scores give none.
+
+    Args:
+        bound: The bound, or None.
+        obstacle: Why there is none, in one sentence without a full stop; empty where there is one.
+        examples: Scores that were used.
+    """
+
+    bound: EpsilonBound | None
+    obstacle: str
+    examples: int
+
+
+def examine(members: Floats, nonmembers: Floats, game: MembershipGame | None, *, delta: float, level: float) -> Examination:
+    """Bounds epsilon from below on the rows that a promise about single examples covers.
+
+    Rows that have a copy are left out: a promise about one example says less about several equal ones. No bound is made where
+    the two sides can be told apart without the model, because then a high score need not come from training.
+
+    Args:
+        members: Scores (n1,).
+        nonmembers: Scores (n0,).
+        game: What is known of the rows; None takes every row for lone and both sides for alike.
+        delta: In [0, 1).
+        level: One-sided confidence.
+    """
+    if game is not None:
+        members, nonmembers = members[game.members_alone], nonmembers[game.nonmembers_alone]
+    examples = members.size + nonmembers.size
+    if min(members.size, nonmembers.size) < 2:
+        obstacle = (
+            f"only {members.size} members and {nonmembers.size} non-members have no copy among the audited examples; two of each are needed"
+        )
+    elif game is not None and game.told_apart:
+        obstacle = f"members and non-members can be told apart without the model ({game.blind_words}); draw both from one population"
+    else:
+        bound = registered_bound(members, nonmembers, delta=delta, level=level)
+        return Examination(bound=bound, obstacle="", examples=examples)
+    return Examination(bound=None, obstacle=obstacle, examples=examples)
+
+
+def judge(examination: Examination, claim: PrivacyClaim) -> Verdict:
+    """Holds the bound against the claim.
+
+    Returns:
+        "contradicted" where the bound is above the claimed epsilon. "not testable" where the promise is not made for single
+        examples, where there is no bound, or where even an attack without an error could not have reached the claimed epsilon
+        with so few examples. Else "not contradicted", which is no proof that the claim is true.
+
+    Guarantee:
+        A true claim is contradicted with probability at most 1 - level, under the conditions of `registered_bound`.
+    """
+    bound = examination.bound
+    if claim.unit != "example":
+        return _verdict(claim, "not testable", f"the promise is made for each {claim.unit}, the attack tests single examples", None)
+    if bound is None:
+        return _verdict(claim, "not testable", examination.obstacle, None)
+    surely = f"epsilon is at least {bound.value:.3g} at delta {bound.delta:g} ({bound.level:.0%} confidence)"
+    promise = f"the promised {claim.epsilon:.3g}"
+    if bound.value > claim.epsilon:
+        return _verdict(claim, "contradicted", f"the attack shows that {surely}, above {promise}", bound)
+    reach = f"an attack without an error on these {examination.examples:,} examples would show {bound.detectable:.3g}"
+    if bound.detectable <= claim.epsilon:
+        return _verdict(claim, "not testable", f"even {reach}, not above {promise}; {_cure(claim.epsilon, bound)}", bound)
+    return _verdict(claim, "not contradicted", f"the attack shows only that {surely}, not above {promise}; {reach}", bound)
+
+
+def _cure(epsilon: float, bound: EpsilonBound) -> str:
+    needed = examples_needed(epsilon, delta=bound.delta, level=bound.level)
+    if needed > MOST_EXAMPLES:
+        return "no number of examples within reach would do"
+    return f"{needed:,} members and as many non-members would do"
+
+
+def _verdict(claim: PrivacyClaim, outcome: Outcome, reason: str, bound: EpsilonBound | None) -> Verdict:
+    sentence = reason[0].upper() + reason[1:] + "."
+    if bound is None:
+        return Verdict(subject=claim.subject, outcome=outcome, reason=sentence)
+    return Verdict(
+        subject=claim.subject,
+        outcome=outcome,
+        reason=sentence,
+        lower_bound=bound.value,
+        detectable=bound.detectable,
+        level=bound.level,
+        method=bound.method,
+    )
