@@ -16,7 +16,7 @@ ALLOWED = {
     "catalog": {"core"},
     "tasks": {"data", "models", "core"},
     "report": {"runs", "core"},
-    "training": {"tasks", "data", "privacy", "core"},
+    "training": {"tasks", "models", "data", "runs", "privacy", "core"},  # models and runs: decision 0002
     "audit": {"tasks", "data", "core"},
     "study": {"training", "audit", "tasks", "report", "privacy", "data", "models", "runs", "catalog", "core"},
     "cli": {"study", "report", "runs", "privacy", "catalog", "data", "core"},  # data and core: decision 0002
