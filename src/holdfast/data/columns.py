@@ -50,7 +50,7 @@ def canonical(table: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def encode(values: Sequence[str] | NDArray[Any], ids: NDArray[np.int32]) -> pa.DictionaryArray:
+def encode(values: Sequence[str] | NDArray[Any], ids: NDArray[np.integer[Any]]) -> pa.DictionaryArray:
     """A string column from its distinct values and, for each row, the index of its value."""
     return pa.DictionaryArray.from_arrays(pa.array(ids, pa.int32()), pa.array(values, pa.string()))
 
