@@ -1,1 +1,7 @@
-"""To be filled."""
+"""Run folders: what was trained, with what, and what was found, as JSON that survives a crash."""
+
+from holdfast.runs.documents import atomic_write, json_text, validate
+from holdfast.runs.record import RunRecord, Status
+from holdfast.runs.store import Listing, RunFolder, RunStore, now
+
+__all__ = ["Listing", "RunFolder", "RunRecord", "RunStore", "Status", "atomic_write", "json_text", "now", "validate"]
