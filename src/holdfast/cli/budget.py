@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 _TEXT = """\
-Account for a training plan: give the noise multiplier and read epsilon, or give epsilon and read the noise multiplier.
-No data and no model are needed. The neighbouring relation follows from the sampler and is printed with the promise.
+Account for a training plan: give the noise multiplier and read epsilon, or give
+epsilon and read the noise multiplier. No data and no model are needed. The
+neighbouring relation follows from the sampler and is printed with the promise.
 
-  holdfast budget --examples 13000 --batch-size 512 --steps 500 --noise-multiplier 1 --delta 1e-5
-  holdfast budget --examples 13084 --batch-size 512 --epochs 20 --epsilon 8 --delta 1e-5
-  holdfast budget --mechanism edp-sgd --micro-batch-size 16 --examples 13000 --batch-size 512 --steps 500 --noise-multiplier 1 --delta 1e-5
+  holdfast budget --examples 13000 --batch-size 512 --steps 500 \\
+      --noise-multiplier 1 --delta 1e-5
+  holdfast budget --examples 13084 --batch-size 512 --epochs 20 \\
+      --epsilon 8 --delta 1e-5
+  holdfast budget --mechanism edp-sgd --micro-batch-size 16 --examples 13000 \\
+      --batch-size 512 --steps 500 --noise-multiplier 1 --delta 1e-5
 """
 
 

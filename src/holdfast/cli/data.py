@@ -15,12 +15,16 @@ from holdfast.core.errors import InputError
 if TYPE_CHECKING:
     from holdfast.data import Example
 
-SOURCES = "assistant, snips:FOLDER, jsonl:FILE-OR-FOLDER, csv:FILE-OR-FOLDER, conll:FILE-OR-FOLDER, hub:OWNER/NAME"
-_TEXT = f"""\
-Show what a data source holds: sizes, labels, tags, users, groups, the content hash, and a few examples. User ids are
-shown as hashes only.
+_TEXT = """\
+Show what a data source holds: sizes, labels, tags, users, groups, the content
+hash, and a few examples. User ids are shown as hashes only.
 
-Sources: {SOURCES}. Files that end in .gz are read as they are.
+sources:
+  assistant                the embedded corpus; options as assistant:train=600
+  snips:FOLDER             folders with seq.in, seq.out and label
+  jsonl:PATH, csv:PATH     a file, or a folder with train, validation, test
+  conll:PATH               a token and its tag a line
+  hub:OWNER/NAME           a Hugging Face data set, or a local folder of one
 
   holdfast data show assistant
   holdfast data show assistant:train=600 --examples 10 --json

@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from importlib import import_module, metadata
 from typing import Any, NoReturn, TextIO
 
+from holdfast.cli import output
 from holdfast.core.errors import HoldfastError, InputError, Interrupted, nearest
 
-COMMANDS = ("report", "runs", "data", "budget")
+COMMANDS = ("demo", "run", "train", "report", "runs", "data", "budget")
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports for a program that a closed pipe ended
 
@@ -90,6 +91,12 @@ def command(commands: Commands[Any], name: str, *, run: Callable[[argparse.Names
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parses the arguments of one call.
 
+    Args:
+        argv: The arguments after the program's name.
+
+    Returns:
+        The arguments; `run` does the work, and `words` are what was typed.
+
     Raises:
         InputError: For an unknown command or option (naming the nearest one), and whatever else argparse refuses.
     """
@@ -97,7 +104,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     first = next((word for word in argv if not word.startswith("-")), None)
     if first is not None and first not in COMMANDS:
         raise InputError(f"there is no command {first!r}; {nearest(first, COMMANDS)}")
-    args, unknown = parser.parse_known_args(argv)
+    args, unknown = parser.parse_known_args(argv, argparse.Namespace(words=["holdfast", *argv]))
     if unknown:
         raise InputError(_unknown(unknown[0], getattr(args, "parser", parser)))
     return args
@@ -171,7 +178,7 @@ def _short_warnings() -> Iterator[None]:
 def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
 ) -> None:
-    sys.stderr.write(f"warning: {message}\n")
+    output.warn(str(message))
 
 
 def _drop_stdout() -> None:

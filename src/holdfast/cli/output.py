@@ -1,4 +1,4 @@
-"""What a command writes on standard output: one JSON document, or a plain table that survives a pipe."""
+"""What a command writes: one JSON document, lines of text, a plain table that survives a pipe, a warning on standard error."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def document(value: Any) -> None:
 def lines(*texts: str) -> None:
     """Writes lines of text."""
     sys.stdout.writelines(text + "\n" for text in texts)
+
+
+def warn(text: str) -> None:
+    """Writes a line on standard error that does not stop the command."""
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def table(rows: Sequence[Sequence[str]], *, heads: Sequence[str]) -> str:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 MAIN_SCORES = ("intent_accuracy", "accuracy")  # what a run is first judged by, in this order
 _TEXT = """\
-List the runs that a folder holds: name, status, claimed epsilon and main score. A run without a claim has no epsilon.
+List the runs that a folder holds: name, status, claimed epsilon and main score.
+A run without a claim has no epsilon.
 
   holdfast runs
   holdfast runs demo/runs --json
@@ -29,16 +30,21 @@ def add(commands: Commands[Any]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints a line for each run, the oldest first."""
+    """Prints a line for each run, the oldest first; a run that cannot be read is named on standard error."""
     from holdfast.runs import RunStore
 
     if not args.store.is_dir():
         raise InputError(f"{args.store} is not a folder; give the folder of runs, such as the `runs` beside a report")
-    found = [_row(name, record) for name, record in RunStore(args.store).all()]
+    listing = RunStore(args.store).scan()
+    rows = [_row(name, record) for name, record in listing.runs]
     if args.json:
-        output.document({"store": str(args.store), "runs": found})
-    elif found:
-        output.lines(output.table([_cells(row) for row in found], heads=["run", "status", "epsilon", "main score", "created"]))
+        damaged = [{"run": name, "reason": reason} for name, reason in listing.damaged]
+        output.document({"store": str(args.store), "runs": rows, "damaged": damaged})
+        return 0
+    for name, reason in listing.damaged:
+        output.warn(f"run {name} is left out: {reason}")
+    if rows:
+        output.lines(output.table([_cells(row) for row in rows], heads=["run", "status", "epsilon", "main score", "created"]))
     else:
         output.lines(f"no runs in {args.store}")
     return 0

@@ -1,0 +1,111 @@
+"""`holdfast run`: does everything that a study file asks for, and draws the report."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast.cli import output
+from holdfast.cli.frame import Commands, Parser, command
+from holdfast.cli.progress import shown
+
+if TYPE_CHECKING:
+    from holdfast.core.evidence import Estimate, Evidence
+    from holdfast.study import StudyPlan, StudyResult
+
+CONTRADICTED = 3
+_TEXT = """\
+Train every run of a study file, evaluate it, attack it, and draw one report over
+all of them. A run that was interrupted goes on with --resume, to the same weights
+as if it had never been stopped; finished runs are kept as they are.
+
+  holdfast run study.toml
+  holdfast run study.toml --out results --resume
+"""
+
+
+def add(commands: Commands[Any]) -> None:
+    """Describes the arguments."""
+    parser = command(commands, "run", run=run, help="do everything that a study file asks for", text=_TEXT)
+    add_study(parser)
+
+
+def add_study(parser: Parser) -> None:
+    """Adds what every command takes that works on a study file."""
+    parser.add_argument("study", type=Path, metavar="STUDY", help="the study file (TOML)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where runs and report go (default: the study file's name)")
+    parser.add_argument("--resume", action="store_true", help="keep finished runs and go on with an unfinished one")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Does the whole study."""
+    return from_file(args)
+
+
+def from_file(args: argparse.Namespace, *, only: str | None = None, report: bool = True) -> int:
+    """Reads the study file and carries it out; arguments as of `carry_out`."""
+    from holdfast.study import read_plan
+
+    plan = read_plan(args.study)
+    text = args.study.read_text(encoding="utf-8")
+    return carry_out(plan, args, text=text, out=args.out or Path(args.study.stem), only=only, report=report)
+
+
+def carry_out(plan: StudyPlan, args: argparse.Namespace, *, text: str, out: Path, only: str | None = None, report: bool = True) -> int:
+    """Does a study, draws its progress, and prints what was found.
+
+    Args:
+        plan: The study.
+        args: With `resume`, `json` and the words of the command.
+        text: The study file, kept beside the results.
+        out: The folder for runs and report.
+        only: The one run to train.
+        report: Attack and report; else only train and evaluate.
+
+    Returns:
+        3 where an attack contradicted a claim, else 0.
+    """
+    from holdfast.study import phases, run_study
+
+    with shown(phases(plan)) as progress:
+        result = run_study(
+            plan, out, text=text, command=shlex.join(args.words), resume=args.resume, only=only, report=report, on_progress=progress
+        )
+    if args.json:
+        output.document(_document(result))
+    else:
+        output.lines(*_words(result))
+    return CONTRADICTED if result.contradicted else 0
+
+
+def _document(result: StudyResult) -> dict[str, Any]:
+    files = result.report
+    places = None if files is None else {name: str(getattr(files, name)) for name in ("html", "evidence_json", "model_card")}
+    return {"contradicted": result.contradicted, "report": places, "evidence": result.evidence.to_json()}
+
+
+def _words(result: StudyResult) -> list[str]:
+    """A table with a row for each run, what became of each claim, and the file to open."""
+    found = result.evidence
+    names = [record.name for record in result.records]
+    measured = [name for name in _columns(found) if any(found.estimate(name, run) for run in names)]
+    rows = [[run, *(_cell(found.estimate(name, run)) for name in measured)] for run in names]
+    lines = [output.table(rows, heads=["run", *(name.replace("_", " ") for name in measured)])]
+    lines += [f"{verdict.subject}: {verdict.outcome}. {verdict.reason}" for verdict in found.verdicts]
+    return lines if result.report is None else [*lines, f"open {result.report.html}"]
+
+
+def _columns(found: Evidence) -> list[str]:
+    """Epsilon, the scores of the task in their order, leakage, time."""
+    scores = [estimate.name for estimate in found.estimates if estimate.direction == "higher is better" and estimate.unit == "share"]
+    return ["epsilon", *dict.fromkeys(scores), "membership_auc", "seconds_per_epoch"]
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.value is None:
+        return "-"
+    interval = estimate.interval
+    band = f" [{interval.low:.3g}, {interval.high:.3g}]" if interval is not None and estimate.unit == "share" else ""
+    return f"{estimate.value:.3g}{band}"
