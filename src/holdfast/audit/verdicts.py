@@ -45,9 +45,7 @@ def examine(members: Floats, nonmembers: Floats, game: MembershipGame | None, *,
         members, nonmembers = members[game.members_alone], nonmembers[game.nonmembers_alone]
     examples = members.size + nonmembers.size
     if min(members.size, nonmembers.size) < 2:
-        obstacle = (
-            f"only {members.size} members and {nonmembers.size} non-members have no copy among the audited examples; two of each are needed"
-        )
+        obstacle = f"only {members.size} of the members and {nonmembers.size} of the non-members have no copy; two of each are needed"
     elif game is not None and game.told_apart:
         obstacle = f"members and non-members can be told apart without the model ({game.blind_words}); draw both from one population"
     else:
