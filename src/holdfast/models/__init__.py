@@ -1,1 +1,45 @@
-"""To be filled."""
+"""Models that label sentences and their words: settings, features, and saving without pickles. Loaded on demand."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from holdfast.models.bilstm import BiLSTM
+    from holdfast.models.features import Encoded, Features, Featuriser, Labels, Logits, ModelSettings
+    from holdfast.models.hub import Hub
+    from holdfast.models.registry import LoadedModel, describe, load, save, settings
+    from holdfast.models.transformer import Transformer
+
+__all__ = [
+    "BiLSTM",
+    "Encoded",
+    "Features",
+    "Featuriser",
+    "Hub",
+    "Labels",
+    "LoadedModel",
+    "Logits",
+    "ModelSettings",
+    "Transformer",
+    "describe",
+    "load",
+    "save",
+    "settings",
+]
+
+_HOMES = {"BiLSTM": "bilstm", "Hub": "hub", "Transformer": "transformer"}
+_HOMES |= dict.fromkeys(["Encoded", "Features", "Featuriser", "Labels", "Logits", "ModelSettings"], "features")
+_HOMES |= dict.fromkeys(["LoadedModel", "describe", "load", "save", "settings"], "registry")
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the module of a public name when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,86 @@
+"""What several models share: the draw of their first weights, dropped words, pooling, and the heads they end in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from holdfast.core.randomness import Streams
+from holdfast.models.features import Labels, Logits
+
+
+@contextmanager
+def first_weights(streams: Streams) -> Iterator[None]:
+    """Draws the weights of modules made inside from these streams, and leaves torch's own generator as it was.
+
+    Args:
+        streams: The streams of the run; the one named "first weights" is used.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(streams.integer("first weights"))
+        yield
+
+
+class WordDropout(nn.Module):
+    """Turns words into the unknown word now and then in training, so that the unknown word learns what a word may be.
+
+    Args:
+        share: Share of words that are turned.
+        unknown: The id of the unknown word.
+    """
+
+    def __init__(self, share: float, *, unknown: int) -> None:
+        super().__init__()
+        self.share = share
+        self.unknown = unknown
+
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        """Returns the ids, in training some of them unknown."""
+        if not self.training or self.share == 0:
+            return ids_BT
+        return ids_BT.masked_fill(torch.rand(ids_BT.shape, device=ids_BT.device) < self.share, self.unknown)
+
+
+class Heads(nn.Module):
+    """Linear heads; the head of the words also sees the sentence, so that a tag may depend on the intent.
+
+    Args:
+        labels: What to choose from; a kind without labels gets no head.
+        sentence_width: Width of the vector of a sentence.
+        word_width: Width of the vector of a word.
+        dropout: Share of numbers dropped before each head in training.
+    """
+
+    def __init__(self, labels: Labels, *, sentence_width: int, word_width: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.sentence = nn.Linear(sentence_width, len(labels.sentence)) if labels.sentence else None
+        self.words = nn.Linear(word_width, len(labels.tokens)) if labels.tokens else None
+        self.context = nn.Linear(sentence_width, len(labels.tokens), bias=False) if labels.tokens else None
+
+    def forward(self, sentence_BD: Tensor, words_BWD: Tensor) -> Logits:
+        """Scores the labels.
+
+        Args:
+            sentence_BD: The vector of each sentence.
+            words_BWD: The vector of each word.
+        """
+        sentence_BD = self.dropout(sentence_BD)
+        sentence_BK = None if self.sentence is None else self.sentence(sentence_BD)
+        if self.words is None or self.context is None:
+            return Logits(sentence_BK, None)
+        return Logits(sentence_BK, self.words(self.dropout(words_BWD)) + self.context(sentence_BD)[:, None, :])
+
+
+def mean_pool(states_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    """The mean over the real positions of each row, (B, D)."""
+    real_BT1 = mask_BT[:, :, None].to(states_BTD.dtype)
+    return (states_BTD * real_BT1).sum(1) / real_BT1.sum(1)
+
+
+def max_pool(states_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    """The largest number over the real positions of each row, (B, D)."""
+    return states_BTD.masked_fill(~mask_BT[:, :, None], torch.finfo(states_BTD.dtype).min).amax(1)
