@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from holdfast.cli import output
 from holdfast.cli.frame import Commands, command
-from holdfast.core.errors import InputError
+from holdfast.core.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from holdfast.data import Example
+    from holdfast.data import Columns, Example
 
 _TEXT = """\
 Show what a data source holds: sizes, labels, tags, users, groups, the content
@@ -28,6 +28,7 @@ sources:
 
   holdfast data show assistant
   holdfast data show assistant:train=600 --examples 10 --json
+  holdfast data show csv:calls.csv --column text=utterance --column group=region
 """
 
 
@@ -38,6 +39,13 @@ def add(commands: Commands[Any]) -> None:
     parser = command(actions, "show", run=run, help="sizes, labels, users, groups, hash, a few examples", text=_TEXT)
     parser.add_argument("source", metavar="SOURCE", help="the data source")
     parser.add_argument("--examples", type=int, default=3, metavar="N", help="how many training examples to show (default: 3)")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="KIND=FIELD",
+        help="which field holds text, tokens, label, tags, user_id, timestamp or a group (jsonl, csv, hub); may be repeated",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of generated data and of random splits (default: 0)")
 
 
@@ -47,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.examples < 0:
         raise InputError(f"--examples is {args.examples}; give 0 or more")
-    data = load_data(args.source, seed=args.seed)
+    data = load_data(args.source, seed=args.seed, columns=_columns(args.column))
     summary = data.summary()
     examples = list(islice(data.train, args.examples))
     if args.json:
@@ -56,6 +64,24 @@ def run(args: argparse.Namespace) -> int:
         output.lines(f"{data.name}, content {summary['content_hash']}", "", _sizes(summary["splits"]), *_values(summary["splits"]["train"]))
         output.lines("", *(_words(example, data.name) for example in examples))
     return 0
+
+
+def _columns(given: Sequence[str]) -> Columns | None:
+    """Reads ``["text=utterance", "group=region"]``; nothing given means the usual names."""
+    from holdfast.data import Columns
+
+    kinds = ("text", "tokens", "label", "tags", "user_id", "timestamp", "group")
+    fields: dict[str, str] = {}
+    groups: list[str] = []
+    for pair in given:
+        kind, equals, field = pair.partition("=")
+        if kind not in kinds or not equals or not field:
+            raise InputError(f"--column {pair!r}: give KIND=FIELD, such as text=utterance; {nearest(kind, kinds)}")
+        if kind == "group":
+            groups.append(field)
+        else:
+            fields[kind] = field
+    return Columns(**fields, groups=groups) if given else None
 
 
 def _hashed(user_id: str, name: str) -> str:
@@ -83,13 +109,19 @@ def _words(example: Example, name: str) -> str:
 
 
 def _sizes(splits: Mapping[str, Mapping[str, Any]]) -> str:
-    heads = ["part", "examples", "tokens", "labels", "tags", "users", "from", "to"]
-    rows = []
-    for part, found in splits.items():
-        counts = [found.get("examples"), found.get("tokens"), *(len(found[key]) if key in found else None for key in ("labels", "tags"))]
-        cells = ["-" if count is None else f"{count:,}" for count in [*counts, found.get("users")]]
-        rows.append([part, *cells, *(str(found.get(key, "-"))[:10] for key in ("from", "to"))])
-    return output.table(rows, heads=heads)
+    """A row for each part; a column that no part has is left out."""
+    columns = {"part": list(splits)}
+    for key in ("examples", "tokens", "labels", "tags", "users", "from", "to"):
+        if any(key in found for found in splits.values()):
+            columns[key] = [_cell(found.get(key, "-")) for found in splits.values()]
+    return output.table(list(zip(*columns.values(), strict=True)), heads=list(columns))
+
+
+def _cell(value: int | str | Mapping[str, int]) -> str:
+    """A count, the number of different values, or the day of a time."""
+    if isinstance(value, str):
+        return value[:10]
+    return f"{value if isinstance(value, int) else len(value):,}"
 
 
 def _values(train: Mapping[str, Any]) -> list[str]:
