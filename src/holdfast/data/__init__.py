@@ -3,5 +3,7 @@
 from holdfast.data.canaries import plant_canaries
 from holdfast.data.dataset import Dataset, DataSplits
 from holdfast.data.examples import Example
+from holdfast.data.load import Fractions, load_data
+from holdfast.data.records import Columns
 
-__all__ = ["DataSplits", "Dataset", "Example", "plant_canaries"]
+__all__ = ["Columns", "DataSplits", "Dataset", "Example", "Fractions", "load_data", "plant_canaries"]
