@@ -86,6 +86,7 @@ class Hub:
             raise InputError(f"hub: max_length is {self.max_length}, but {self.name!r} has {positions} positions; give at most that")
         padding = tokenizer.pad_token_id
         shape = json.loads(config.to_json_string(use_diff=False))
+        shape.pop("_name_or_path", None)  # where the folder lies is nobody's business but this machine's
         return PieceFeaturiser(tokenizer.backend_tokenizer.to_str(), shape, 0 if padding is None else padding, self.max_length)
 
     def build(self, featuriser: PieceFeaturiser, labels: Labels, streams: Streams) -> EncoderTagger:

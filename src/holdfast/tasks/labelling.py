@@ -1,0 +1,151 @@
+"""What the tasks that choose labels share: encoding with a watch on unseen labels, losses by row, predictions."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from holdfast.core.errors import InputError
+from holdfast.data import Dataset
+from holdfast.models import Featuriser, Labels, checks
+from holdfast.models.ragged import Ragged
+from holdfast.tasks.bio import OUTSIDE, decode
+from holdfast.tasks.task import IGNORED, Batch, EncodedDataset, Prediction
+
+UNSEEN = ("error", "count as wrong")
+SHOWN = 5
+"""Unseen labels that an error names; more would hide the cure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabellingTask:
+    """A task that chooses one label for a sentence, one for each of its words, or both.
+
+    Args:
+        unseen_labels: What to do with a label that the training data do not have: "error", or "count as wrong", by which
+            no prediction can be right for it. For the loss, a word of an unseen label is left out of its sentence's mean,
+            and a sentence of an unseen label costs the constant log(number of labels), what a uniform guess would cost.
+            Such a loss says little of the model: leave those examples out of an attack.
+
+    Raises:
+        InputError: For a value out of its bounds.
+    """
+
+    name: ClassVar[str]
+    labels_sentences: ClassVar[bool]
+    labels_words: ClassVar[bool]
+
+    unseen_labels: str = "error"
+
+    def __post_init__(self) -> None:
+        checks.choice(self.name, UNSEEN, unseen_labels=self.unseen_labels)
+
+    def describe(self) -> dict[str, object]:
+        """Says in plain JSON what the task is, for the record."""
+        return {"task": self.name, **asdict(self)}
+
+    def labels(self, train: Dataset) -> Labels:
+        """Reads the labels off the training data, in alphabetical order, "O" first.
+
+        Raises:
+            InputError: If a column that the task needs is missing, or there are no examples.
+        """
+        if not len(train):
+            raise InputError(f"{self.name}: the training data {train.name!r} hold no examples; give at least one")
+        sentence = tuple(sorted(set(train.labels()))) if self.labels_sentences else ()
+        tokens = set(chain.from_iterable(train.tags())) if self.labels_words else set()
+        return Labels(sentence, tuple(sorted(tokens, key=lambda tag: (tag != OUTSIDE, tag))))
+
+    def encode(self, dataset: Dataset, featuriser: Featuriser, labels: Labels) -> EncodedDataset:
+        """Turns a data set into numbers; one without labels can be predicted but has no loss.
+
+        Raises:
+            InputError: For labels that the model does not have, unless they are to count as wrong.
+        """
+        tokens = dataset.tokens()
+        words = np.array([len(row) for row in tokens], dtype=np.int64)
+        sentence, tags = None, None
+        if self.labels_sentences and dataset.has("label"):
+            sentence = self._ids(dataset, "label", dataset.labels(), labels.sentence)
+        if self.labels_words and dataset.has("tags"):
+            tags = Ragged.from_flat(self._ids(dataset, "tag", chain.from_iterable(dataset.tags()), labels.tokens), words)
+        return EncodedDataset(featuriser.encode(tokens), featuriser, labels, words, sentence, tags)
+
+    def collate(self, encoded: EncodedDataset, indices: NDArray[np.int64]) -> Batch:
+        """Makes a batch of some examples, padded to the longest of them."""
+        return encoded.batch(indices)
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Prediction]:
+        """The likeliest label of each sentence, and the likeliest well-formed row of tags; a word that is not read gets "O".
+
+        Args:
+            model: In evaluation mode.
+            batch: The examples; their labels are not looked at.
+        """
+        with torch.no_grad():
+            logits = model(batch.features)
+        found: list[str | None] = [None] * len(batch)
+        if logits.sentence_BK is not None:
+            found = [batch.labels.sentence[best] for best in logits.sentence_BK.argmax(-1).tolist()]
+        if logits.tokens_BWS is None:
+            return [Prediction(label) for label in found]
+        scores_BWS = logits.tokens_BWS.float().log_softmax(-1).cpu().numpy()
+        tags = decode(scores_BWS, batch.features.word_mask_BW.cpu().numpy(), batch.labels.tokens, batch.words)
+        return [Prediction(label, row) for label, row in zip(found, tags, strict=True)]
+
+    def _ids(self, dataset: Dataset, what: str, names: Iterable[str], known: tuple[str, ...]) -> NDArray[np.int64]:
+        places = {name: place for place, name in enumerate(known)}
+        unseen: Counter[str] = Counter()
+        ids: list[int] = []
+        for name in names:
+            place = places.get(name, IGNORED)
+            if place == IGNORED:
+                unseen[name] += 1
+            ids.append(place)
+        if unseen and self.unseen_labels == "error":
+            shown = ", ".join(f"{name!r} ({count} times)" for name, count in unseen.most_common(SHOWN))
+            more = f" and {len(unseen) - SHOWN} more" if len(unseen) > SHOWN else ""
+            raise InputError(
+                f"{self.name}: {dataset.name!r} ({dataset.split}) has a {what} that the training data do not have: {shown}{more}; "
+                "add examples of it to the training data, take it out here, or set unseen_labels to 'count as wrong'"
+            )
+        return np.array(ids, dtype=np.int64)
+
+
+def sentence_loss(logits_BK: Tensor | None, batch: Batch) -> Tensor:
+    """Cross-entropy of each sentence's label, (B,), in nats; log K where the label is unseen.
+
+    Raises:
+        InputError: If the examples have no labels, or the model gives none.
+    """
+    if logits_BK is None or batch.sentence_B is None:
+        raise InputError("the loss needs labels of sentences: give data with a label column, and a model built with such labels")
+    known_B = F.cross_entropy(logits_BK, batch.sentence_B, ignore_index=IGNORED, reduction="none")
+    return known_B + (batch.sentence_B == IGNORED) * math.log(logits_BK.shape[1])
+
+
+def token_loss(logits_BWS: Tensor | None, batch: Batch) -> Tensor:
+    """Mean cross-entropy over the labelled words of each example, (B,), in nats; 0 for an example without one.
+
+    The mean is over the example's own words, never over those of the batch: the usual mean over all tokens of a batch
+    makes the loss of a row depend on how long the others are.
+
+    Raises:
+        InputError: If the examples have no tags, or the model gives none.
+    """
+    targets_BW = batch.tokens_BW
+    if logits_BWS is None or targets_BW is None:
+        raise InputError("the loss needs tags of words: give data with a tags column, and a model built with such labels")
+    losses = F.cross_entropy(logits_BWS.flatten(0, 1), targets_BW.flatten(), ignore_index=IGNORED, reduction="none")
+    counts_B = (targets_BW != IGNORED).sum(1)
+    return losses.view_as(targets_BW).sum(1) / counts_B.clamp(min=1)

@@ -1,0 +1,143 @@
+"""What a task is: how examples become batches, losses, predictions and scores, with no row ever meeting another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from holdfast.core.evidence import Estimate
+from holdfast.data import Dataset
+from holdfast.models import Encoded, Features, Featuriser, Labels
+from holdfast.models.ragged import Ragged
+
+IGNORED = -100
+"""The target of a word or sentence that has no label among those of the model; torch's own value for it."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one example.
+
+    Args:
+        label: Of the sentence, or None where the task has no such labels.
+        tags: One for each word, or None where the task has no such labels.
+    """
+
+    label: str | None = None
+    tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some examples, padded to the longest. B examples, W words.
+
+    Args:
+        features: The input of the model.
+        labels: What its outputs mean.
+        words: How many words each example has, (B,); there may be more than the model reads.
+        sentence_B: The label of each sentence, int64, `IGNORED` for an unseen one; None without labels.
+        tokens_BW: The label of each word that the model reads, int64, `IGNORED` elsewhere; None without labels.
+    """
+
+    features: Features
+    labels: Labels
+    words: NDArray[np.int64]
+    sentence_B: Tensor | None
+    tokens_BW: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Returns the same batch on another device."""
+        sentence_B, tokens_BW = (
+            None if targets is None else targets.to(device, non_blocking=True) for targets in (self.sentence_B, self.tokens_BW)
+        )
+        return Batch(self.features.to(device), self.labels, self.words, sentence_B, tokens_BW)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedDataset:
+    """A data set as numbers in flat arrays.
+
+    Args:
+        encoded: The words, as the featuriser sees them.
+        featuriser: What makes batches of them.
+        labels: What the model chooses from.
+        words: How many words each example has, (n,).
+        sentence: The label of each sentence, (n,), `IGNORED` for an unseen one; None without labels.
+        tokens: The label of each word, `IGNORED` for an unseen one; None without labels.
+    """
+
+    encoded: Encoded
+    featuriser: Featuriser
+    labels: Labels
+    words: NDArray[np.int64]
+    sentence: NDArray[np.int64] | None
+    tokens: Ragged | None
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def batch(self, indices: NDArray[np.int64]) -> Batch:
+        """Makes a batch of some examples.
+
+        Args:
+            indices: Which examples, (B,), in [0, n); they may repeat and may be none.
+        """
+        features = self.featuriser.collate(self.encoded, indices)
+        sentence_B = None if self.sentence is None else torch.from_numpy(self.sentence[indices])
+        tokens_BW = None
+        if self.tokens is not None:
+            padded_BW, _ = self.tokens.padded(indices, fill=IGNORED)
+            read_BW = features.word_mask_BW  # a model may read fewer words than there are, never more
+            tokens_BW = torch.from_numpy(padded_BW)[:, : read_BW.shape[1]].masked_fill(~read_BW, IGNORED)
+        return Batch(features, self.labels, self.words[indices], sentence_B, tokens_BW)
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What a model is trained for.
+
+    Guarantee:
+        `per_example_loss` never couples rows: the loss of an example depends on that example and the model alone, whatever
+        else is in the batch and however long it is. Clipping one example's gradient bounds nothing without this.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name in study files, such as "intent-slot"."""
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Says in plain JSON what the task is, for the record."""
+        ...
+
+    def labels(self, train: Dataset) -> Labels:
+        """Reads the labels off the training data; their names count as public."""
+        ...
+
+    def encode(self, dataset: Dataset, featuriser: Featuriser, labels: Labels) -> EncodedDataset:
+        """Turns a data set into numbers."""
+        ...
+
+    def collate(self, encoded: EncodedDataset, indices: NDArray[np.int64]) -> Batch:
+        """Makes a batch of some examples."""
+        ...
+
+    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The loss of each example, (B,), in nats."""
+        ...
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Prediction]:
+        """The prediction for each example; the caller has put the model in evaluation mode."""
+        ...
+
+    def score(self, dataset: Dataset, predictions: list[Prediction], *, subject: str) -> tuple[Estimate, ...]:
+        """Measures predictions against the labels of the data."""
+        ...
