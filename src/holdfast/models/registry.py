@@ -72,7 +72,7 @@ def settings(name: str | ModelSettings, options: Mapping[str, Any] | None = None
 
 
 def describe(module: nn.Module, settings: ModelSettings, featuriser: Featuriser, labels: Labels) -> dict[str, object]:
-    """Says in plain JSON what a model is: its settings, its featuriser, its labels and how many parameters it has."""
+    """Says in plain JSON what a model is: its settings, its featuriser, its labels and how many parameters its module has."""
     trainable = sum(p.numel() for p in module.parameters() if p.requires_grad)
     return {
         "settings": settings.describe(),
@@ -113,7 +113,7 @@ def save(folder: Path | str, module: nn.Module, settings: ModelSettings, featuri
 
 
 def load(folder: Path | str) -> LoadedModel:
-    """Reads what `save` wrote; needs neither the files of pretrained vectors nor the network.
+    """Reads from a folder what `save` wrote; needs neither the files of pretrained vectors nor the network.
 
     Guarantee:
         The module gives the same outputs as the saved one did in evaluation mode.

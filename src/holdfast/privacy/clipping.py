@@ -229,7 +229,7 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 @dataclass(frozen=True, kw_only=True)
 class NoClipping:
-    """The plain sum of gradients: non-private training as one more mechanism. Its sensitivity is unbounded."""
+    """The plain sum of gradients: non-private training as one more mechanism. Without a `clip_norm` its sensitivity is unbounded."""
 
     clip_norm: None = None
 

@@ -190,6 +190,7 @@ class ShuffledSampler:
     Args:
         examples: Number of examples.
         batch_size: Size of every batch but the last of an epoch.
+        neighbouring: The relation that records name; no event is stated for it.
     """
 
     examples: int
