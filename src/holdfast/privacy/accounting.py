@@ -16,6 +16,7 @@ from holdfast.privacy.events import Ledger, PrivacyEvent
 Accountant = Literal["pld", "rdp"]
 
 SMALLEST_MULTIPLIER, LARGEST_MULTIPLIER = 0.02, 1e4
+LARGEST_GRID = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +116,18 @@ def _grid(ledger: Ledger) -> float:
     """Width of the grid of privacy losses: a small part of what one step loses, between 1e-4 and 1e-3.
 
     At a width of 1e-3 epsilon is within 1e-3 of the figure at 1e-4 where steps lose much, in a tenth of the time; weak
-    steps need the finer grid, or its rounding outgrows them.
+    steps need the finer grid, or its rounding outgrows them. Plans that lose so much that the grid would not fit into
+    memory get a coarser one, which errs on the safe side like the others.
     """
     smallest = min(event.sampling_probability / event.noise_multiplier for event, _ in ledger.entries)
-    return min(1e-3, max(1e-4, 0.05 * smallest))
+    whole = sum(count * _central_limit(event) ** 2 for event, count in ledger.entries)
+    reach = whole / 2 + 12 * math.sqrt(whole)
+    return max(min(1e-3, max(1e-4, 0.05 * smallest)), reach / LARGEST_GRID)
+
+
+def _central_limit(event: PrivacyEvent) -> float:
+    """What one step adds to mu of the Gaussian limit (Bu et al. 2020, arXiv 1911.11607), for sizing the grid alone."""
+    return event.sampling_probability * math.sqrt(math.expm1(min(50.0, event.noise_multiplier**-2)))
 
 
 def _dp_event(event: PrivacyEvent) -> Any:
@@ -153,14 +162,14 @@ def calibrate(ledger_for: Callable[[float], Ledger], target: Budget, *, toleranc
     def excess(log_multiplier: float) -> float:
         return math.log(max(epsilon(ledger_for(math.exp(log_multiplier)), target.delta), 1e-12) / target.epsilon)
 
+    if excess(math.log(LARGEST_MULTIPLIER)) > 0:
+        raise InputError(
+            f"no noise multiplier up to {LARGEST_MULTIPLIER:g} gives epsilon {target.epsilon} at delta {target.delta}; "
+            "take fewer epochs, smaller batches or a larger epsilon"
+        )
     high = 0.0
     while excess(high) > 0:
         high += math.log(2)
-        if high > math.log(LARGEST_MULTIPLIER):
-            raise InputError(
-                f"no noise multiplier up to {LARGEST_MULTIPLIER:g} gives epsilon {target.epsilon} at delta {target.delta}; "
-                "take fewer epochs, smaller batches or a larger epsilon"
-            )
     low = high - math.log(2)
     while excess(low) <= 0:
         low, high = low - math.log(2), low

@@ -42,13 +42,14 @@ def preflight(model: nn.Module, losses_of: LossesOf, probes: Indices, mechanism:
     if not trainable(model):
         raise PreflightError(["every parameter is frozen: nothing would be trained; set requires_grad_(True) on some"])
     probes = probes[:PROBES]
-    with _training_without_chance(model):
-        reasons = list(_shape(losses_of, probes))
-        if mechanism.private and not reasons:
-            reasons += _batch_statistics(model)
-            reasons += _coupling(losses_of, probes)
-            if not isinstance(mechanism.clipper, MicroBatchClipping) and execution.engine == "book-keeping":
-                reasons += _rules(model) or list(_norms(model, losses_of, probes))
+    reasons = _batch_statistics(model) if mechanism.private else []
+    if not reasons:
+        with _without_chance(model, losses_of, probes, training=mechanism.private):
+            reasons = list(_shape(losses_of, probes))
+            if mechanism.private and not reasons:
+                reasons += _coupling(losses_of, probes)
+                if not isinstance(mechanism.clipper, MicroBatchClipping) and execution.engine == "book-keeping":
+                    reasons += _rules(model) or list(_norms(model, losses_of, probes))
     if reasons:
         raise PreflightError(reasons)
 
@@ -80,16 +81,16 @@ def _coupling(losses_of: LossesOf, probes: Indices) -> list[str]:
         if not torch.allclose(alone, other, rtol=TOLERANCE, atol=TOLERANCE * float(alone.abs().mean())):
             worst = int((alone - other).abs().argmax())
             return [
-                f"the loss couples examples: that of one is {float(alone[worst]):.6g} alone and {float(other[worst]):.6g} among others; normalise"
-                "  by the example's own tokens, mask padding, and drop losses over pairs in the batch"
+                f"the loss couples examples: that of one is {float(alone[worst]):.6g} alone and {float(other[worst]):.6g} among others; "
+                "normalise by the example's own tokens, mask padding, and drop losses over pairs in the batch"
             ]
     return []
 
 
 def _rules(model: nn.Module) -> list[str]:
+    cure = "freeze them, use a supported layer, or set engine='loop' (exact for any model, one example at a time)"
     return [
-        f"{layer.path or 'the model itself'} ({type(layer.module).__name__}) trains {sorted(layer.names)}, for which there is no clipping rule; freeze "
-        " them, use a supported layer, or set engine='loop' (exact for any model, one example at a time)"
+        f"{layer.path or 'the model itself'} ({type(layer.module).__name__}) trains {sorted(layer.names)} and has no clipping rule; {cure}"
         for layer in layers(model)
         if layer.rule is None
     ]
@@ -124,7 +125,7 @@ def _words(values: Tensor) -> str:
 
 
 class _NoDropout(TorchFunctionMode):
-    """Makes dropout the identity, so that two passes in training mode can be compared."""
+    """Makes dropout the identity, so that two passes in training mode compare."""
 
     def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         options = dict(kwargs or {})
@@ -137,12 +138,16 @@ class _NoDropout(TorchFunctionMode):
 
 
 @contextmanager
-def _training_without_chance(model: nn.Module) -> Iterator[None]:
+def _without_chance(model: nn.Module, losses_of: LossesOf, probes: Indices, *, training: bool) -> Iterator[None]:
+    """Training mode without dropout, if asked for; evaluation mode where chance plays a part beyond dropout."""
     modes = {module: module.training for module in model.modules()}
     state = torch.get_rng_state()
-    model.train()
+    model.train(training)
     try:
         with _NoDropout():
+            with torch.no_grad():
+                if training and not torch.equal(losses_of(probes), losses_of(probes)):
+                    model.eval()
             yield
     finally:
         torch.set_rng_state(state)

@@ -1,1 +1,7 @@
-"""To be filled."""
+"""Training: one loop for every mechanism, and what comes out of it."""
+
+from holdfast.training.fitted import FittedModel
+from holdfast.training.fitting import train
+from holdfast.training.settings import TrainingSettings
+
+__all__ = ["FittedModel", "TrainingSettings", "train"]

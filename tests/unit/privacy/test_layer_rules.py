@@ -5,13 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.oracles import per_example as oracle
 from torch import Tensor, nn
 
 from holdfast.core.errors import PreflightError
 from holdfast.privacy import Execution
 from holdfast.privacy.interception import layers, recording
 from holdfast.privacy.sums import per_example, squared_norms
-from tests.oracles import per_example as oracle
 
 
 class Tagger(nn.Module):

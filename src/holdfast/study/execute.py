@@ -1,0 +1,151 @@
+"""Runs a whole study: every run trained, evaluated and attacked, its record kept, and one report over all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from holdfast.core.errors import RunError, StudyError, nearest
+from holdfast.core.evidence import Evidence
+from holdfast.core.progress import OnProgress, Progress, silent
+from holdfast.data import DataSplits, load_data
+from holdfast.report import ReportFiles, write_report
+from holdfast.runs import RunFolder, RunRecord, atomic_write
+from holdfast.study.plan import RunPlan, StudyPlan
+from holdfast.study.steps import attack_run, make_mechanism, resolved, train_run
+
+STUDY, RUNS, REPORT = "study.toml", "runs", "trust.html"
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study leaves behind.
+
+    Args:
+        records: One for each run, in the order of the study file.
+        report: The files of the report; None where only training was asked for.
+    """
+
+    records: tuple[RunRecord, ...]
+    report: ReportFiles | None
+
+    @property
+    def evidence(self) -> Evidence:
+        """Everything that was found."""
+        return sum((record.evidence for record in self.records), Evidence())
+
+    @property
+    def contradicted(self) -> bool:
+        """True where an attack contradicted a claim."""
+        return any(verdict.outcome == "contradicted" for verdict in self.evidence.verdicts)
+
+
+def phases(plan: StudyPlan) -> Mapping[str, float]:
+    """The phases that a study reports progress for, each with its rough share of the time."""
+    found = {"data": 1.0}
+    for run in plan.run:
+        weight = {"none": 8.0, "edp-sgd": 10.0, "dp-sgd": 14.0}[run.mechanism]
+        epochs = plan.setting(run, "epochs")
+        found |= {f"train {run.name}": weight * epochs, f"measure {run.name}": 10.0}
+    return found | {"report": 2.0}
+
+
+def run_study(
+    plan: StudyPlan,
+    out: Path,
+    *,
+    text: str = "",
+    command: str = "",
+    resume: bool = False,
+    only: str | None = None,
+    report: bool = True,
+    on_progress: OnProgress = silent,
+) -> StudyResult:
+    """Does everything that a study file asks for.
+
+    Args:
+        plan: The study.
+        out: The folder for runs and report.
+        text: The study file itself, kept beside the results.
+        command: What was typed, for the record.
+        resume: Take finished runs as they are and go on with an unfinished one; without it a folder with runs is refused.
+        only: The name of one run to train, leaving the others out.
+        report: Attack the models and write the report; else only train and evaluate.
+        on_progress: Told all the way.
+
+    Returns:
+        Records and report.
+
+    Raises:
+        RunError: If the folder holds runs of other settings, or any runs at all without `resume`.
+        StudyError: If `only` names no run.
+        HoldfastError: Whatever loading, training or attacking raises.
+    """
+    chosen = tuple(run for run in plan.run if only in (None, run.name))
+    if not chosen:
+        raise StudyError(f"there is no run {only!r} in the study; {nearest(str(only), [run.name for run in plan.run])}")
+    for run in chosen:
+        _check_folder(plan, run, out, resume=resume)
+    with _phase("data", on_progress):
+        data = load_data(plan.data.source, **plan.data.options)
+    for run in chosen:  # a batch larger than the data, say, is found before hours of training, not between them
+        make_mechanism(plan, run, len(data.train))
+    atomic_write(out / STUDY, text)
+    records = []
+    for run in chosen:
+        records.append(_one(plan, run, data, out, command=command, resume=resume, attack=report, on_progress=on_progress))
+    if not report:
+        return StudyResult(tuple(records), None)
+    with _phase("report", on_progress):
+        files = write_report(out / REPORT, *records, title=plan.title, study=text)
+    return StudyResult(tuple(records), files)
+
+
+def _one(
+    plan: StudyPlan, run: RunPlan, data: DataSplits, out: Path, *, command: str, resume: bool, attack: bool, on_progress: OnProgress
+) -> RunRecord:
+    folder = RunFolder(out / RUNS / run.name)
+    finished = _finished(folder) if resume else None
+    if finished is not None and (finished.evidence.verdicts or finished.evidence.estimate("membership_auc") or not attack):
+        on_progress(Progress(phase=f"train {run.name}", done=1, total=1, note="kept"))
+        on_progress(Progress(phase=f"measure {run.name}", done=1, total=1, note="kept"))
+        return finished
+    fitted, record = train_run(plan, run, data, folder, command=command, resume=resume, on_progress=on_progress)
+    if attack:
+        with _phase(f"measure {run.name}", on_progress):
+            record = record.adding(attack_run(plan, fitted, data))
+    record = replace(record, status="finished")
+    folder.write(record)
+    return record
+
+
+def _check_folder(plan: StudyPlan, run: RunPlan, out: Path, *, resume: bool) -> None:
+    """Refuses to overwrite a run: with its ledger the account of what it spent would be lost."""
+    folder = RunFolder(out / RUNS / run.name)
+    if not (folder.path / "record.json").exists():
+        return
+    if not resume:
+        raise RunError(f"{folder.path} already holds a run; give --resume to go on with it, or another --out")
+    if folder.read().settings != _plain(resolved(plan, run)):
+        raise RunError(f"{folder.path} holds a run of other settings than the study file now asks for; give another --out")
+
+
+def _finished(folder: RunFolder) -> RunRecord | None:
+    if not (folder.path / "record.json").exists():
+        return None
+    record = folder.read()
+    return record if record.status == "finished" else None
+
+
+def _plain(settings: Mapping[str, object]) -> object:
+    return json.loads(json.dumps(settings))
+
+
+@contextmanager
+def _phase(name: str, on_progress: OnProgress) -> Iterator[None]:
+    on_progress(Progress(phase=name, done=0, total=1))
+    yield
+    on_progress(Progress(phase=name, done=1, total=1))

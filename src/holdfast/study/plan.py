@@ -1,0 +1,220 @@
+"""The study file: TOML in, a checked plan out; an unknown key is an error that names the nearest one."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from holdfast.core.errors import StudyError, nearest
+from holdfast.training.settings import TrainingSettings
+
+MechanismName = Literal["none", "dp-sgd", "edp-sgd"]
+
+
+class _Table(BaseModel):
+    """A table of the file; keys that it does not know are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class _Open(BaseModel):
+    """A table whose further keys are options of the part that it names, which checks them itself."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The further keys."""
+        return dict(self.model_extra or {})
+
+
+class DataPlan(_Open):
+    """``[data]``: where the utterances come from; further keys are options of `load_data`."""
+
+    source: str
+
+
+class TaskPlan(_Open):
+    """``[task]``: what to learn; further keys are options of the task."""
+
+    name: str = "intent-slot"
+
+
+class ModelPlan(_Open):
+    """``[model]``: what learns it; further keys are settings of the model."""
+
+    name: str = "bilstm"
+
+
+class TrainingPlan(_Table):
+    """``[training]``: settings of all runs, which a run may override."""
+
+    epochs: float | None = None
+    batch_size: int | None = None
+    seed: int | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    schedule: str | None = None
+    weight_decay: float | None = None
+    averaging: float | None = None
+    physical_batch_size: int | None = None
+    engine: str | None = None
+    checkpoint_every: int | None = None
+    evaluate_every: int | None = None
+
+
+class RunPlan(TrainingPlan):
+    """``[[run]]``: one training; its keys override those of ``[training]``, and ``model = {...}`` those of ``[model]``."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    mechanism: MechanismName
+    epsilon: float | None = None
+    delta: float | None = None
+    noise_multiplier: float | None = None
+    clip_norm: float | None = None
+    sampler: str | None = None
+    micro_batch_size: int | None = None
+    layer_scaling: str | dict[str, float] | None = None
+    noise_decay: str | None = None
+    noise_decay_rate: float | None = None
+    model: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits_mechanism(self) -> Self:
+        given = {key for key in _PRIVACY_KEYS if getattr(self, key) is not None}
+        allowed, needed = _KEYS[self.mechanism]
+        who = f"run {self.name!r}: mechanism {self.mechanism!r}"
+        if given - allowed:
+            raise ValueError(f"{who} has no {', '.join(sorted(given - allowed))}")
+        if needed - given:
+            raise ValueError(f"{who} needs {', '.join(sorted(needed - given))}; there is no default")
+        if allowed and (self.epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError(f"{who} needs either epsilon or noise_multiplier, not both")
+        return self
+
+
+_DP_KEYS = {"epsilon", "delta", "noise_multiplier", "clip_norm", "sampler", "noise_decay", "noise_decay_rate"}
+_PRIVACY_KEYS = _DP_KEYS | {"micro_batch_size", "layer_scaling"}
+_KEYS: Mapping[MechanismName, tuple[set[str], set[str]]] = {  # what each mechanism knows, and what it cannot do without
+    "none": (set(), set()),
+    "dp-sgd": (_DP_KEYS, {"delta", "clip_norm"}),
+    "edp-sgd": (_PRIVACY_KEYS, {"delta", "clip_norm", "micro_batch_size"}),
+}
+
+
+class AuditPlan(_Table):
+    """``[audit]``: how the trained models are attacked."""
+
+    attacks: tuple[str, ...] = ("loss-threshold",)
+
+
+class StudyPlan(_Table):
+    """A whole study file.
+
+    Args:
+        title: Of the report.
+        data: Where the utterances come from.
+        task: What to learn.
+        model: What learns it.
+        training: Settings of all runs.
+        run: The runs, in the order of the report.
+        audit: How they are attacked.
+    """
+
+    title: str
+    data: DataPlan
+    task: TaskPlan = TaskPlan()
+    model: ModelPlan = ModelPlan()
+    training: TrainingPlan = TrainingPlan()
+    run: tuple[RunPlan, ...] = Field(min_length=1)
+    audit: AuditPlan = AuditPlan()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [run.name for run in self.run]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"run names must differ, {', '.join(twice)} stands twice")
+        for run in self.run:
+            for key in ("epochs", "batch_size"):
+                if self.setting(run, key) is None:
+                    raise ValueError(f"run {run.name!r} has no {key}; give it in [training] or in the run")
+        return self
+
+    def setting(self, run: RunPlan, key: str) -> Any:
+        """A training key of a run: its own, or that of ``[training]``, or None."""
+        own = getattr(run, key)
+        return getattr(self.training, key) if own is None else own
+
+    def training_settings(self, run: RunPlan) -> TrainingSettings:
+        """Optimiser and the like of a run."""
+        keys = [f.name for f in fields(TrainingSettings)]
+        return TrainingSettings(**{key: value for key in keys if (value := self.setting(run, key)) is not None})
+
+
+def read_plan(path: Path) -> StudyPlan:
+    """Reads a study file.
+
+    Args:
+        path: The TOML file. A path behind a source, such as ``snips:data``, is taken from the file's own folder.
+
+    Raises:
+        StudyError: For a file that is missing or no TOML, an unknown key (naming the nearest), or a value out of range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: the study file cannot be read ({error})") from error
+    return parse_plan(text, origin=str(path), folder=path.parent)
+
+
+def parse_plan(text: str, *, origin: str, folder: Path) -> StudyPlan:
+    """Checks the text of a study file.
+
+    Args:
+        text: TOML.
+        origin: What to call it in errors.
+        folder: Where relative paths start.
+
+    Raises:
+        StudyError: As `read_plan`.
+    """
+    try:
+        plan = StudyPlan.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{origin}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise StudyError(f"{origin}: " + "\n".join(_worded(item) for item in error.errors())) from error
+    for run in plan.run:
+        plan.training_settings(run)
+    return plan.model_copy(update={"data": plan.data.model_copy(update={"source": _anchored(plan.data.source, folder)})})
+
+
+def _anchored(source: str, folder: Path) -> str:
+    """Takes the path of a source from the study file's folder; a name on a hub stays as it is."""
+    kind, colon, rest = source.partition(":")
+    if not colon or kind == "assistant" or (kind == "hub" and not (folder / rest).exists()):
+        return source
+    return f"{kind}:{folder / rest}"
+
+
+_TABLES: Mapping[str, type[BaseModel]] = {"training": TrainingPlan, "run": RunPlan, "audit": AuditPlan}
+
+
+def _worded(item: Mapping[str, Any]) -> str:
+    place = item["loc"]
+    where = ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
+    if item["type"] == "extra_forbidden":
+        table = _TABLES[place[0]] if len(place) > 1 else StudyPlan
+        return f"unknown key {where!r}; {nearest(str(place[-1]), table.model_fields)}"
+    if item["type"] == "missing":
+        return f"the key {where!r} is missing"
+    if item["type"] == "value_error":
+        return str(item["ctx"]["error"])
+    value = f", got {item['input']!r}" if where else ""
+    return f"{where}: {item['msg'].lower()}{value}"

@@ -1,0 +1,115 @@
+"""The steps of a study for one run: the mechanism, the training, the evaluation, the attacks, the record."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from holdfast import catalog, models, privacy
+from holdfast.core.errors import Interrupted, TrainingStopped
+from holdfast.core.evidence import Evidence
+from holdfast.core.progress import OnProgress
+from holdfast.data import DataSplits
+from holdfast.privacy import Mechanism
+from holdfast.runs import RunFolder, RunRecord, now
+from holdfast.study.plan import RunPlan, StudyPlan
+from holdfast.tasks import Task
+from holdfast.training import FittedModel, train
+
+VERSIONS = ("holdfast", "torch", "dp-accounting", "numpy", "scikit-learn", "seqeval")
+
+
+def make_task(plan: StudyPlan) -> Task:
+    """The task that the plan names."""
+    task: Task = catalog.resolve("task", plan.task.name)(**plan.task.options)
+    return task
+
+
+def make_mechanism(plan: StudyPlan, run: RunPlan, examples: int) -> Mechanism:
+    """The mechanism of a run, with its noise found where a target epsilon is given."""
+    common: dict[str, Any] = {key: plan.setting(run, key) for key in ("epochs", "batch_size")} | {"examples": examples}
+    if run.mechanism == "none":
+        return privacy.non_private(**common)
+    keys = ("clip_norm", "sampler", "noise_decay", "noise_decay_rate", "micro_batch_size", "layer_scaling", "noise_multiplier")
+    common |= {key: getattr(run, key) for key in keys if getattr(run, key) is not None}
+    assert run.delta is not None, "the plan refuses private runs without delta"
+    if run.epsilon is None:
+        common["delta"] = run.delta
+    else:
+        common["target"] = privacy.Budget(epsilon=run.epsilon, delta=run.delta)
+    make = privacy.dp_sgd if run.mechanism == "dp-sgd" else privacy.edp_sgd
+    return make(**common)
+
+
+def train_run(
+    plan: StudyPlan, run: RunPlan, data: DataSplits, folder: RunFolder, *, command: str, resume: bool, on_progress: OnProgress
+) -> tuple[FittedModel, RunRecord]:
+    """Trains one run and writes its record, which also tells of a run that did not reach its end."""
+    mechanism = make_mechanism(plan, run, len(data.train))
+    settings = models.settings(plan.model.name, {**plan.model.options, **run.model})
+    record = _record(plan, run, data, mechanism, command)
+    folder.write(record)
+    try:
+        fitted = train(
+            make_task(plan),
+            data,
+            mechanism=mechanism,
+            model=settings,
+            settings=plan.training_settings(run),
+            seed=plan.setting(run, "seed"),
+            name=run.name,
+            folder=folder.checkpoints,
+            resume=resume,
+            on_progress=on_progress,
+        )
+    except (Interrupted, TrainingStopped) as error:
+        folder.write(replace(record, status="interrupted" if isinstance(error, Interrupted) else "stopped"))
+        raise
+    models.save(folder.path / "model", fitted.module, settings, fitted.featuriser, fitted.labels)
+    return fitted, record.adding(fitted.evidence() + fitted.evaluate(data.test))
+
+
+def attack_run(plan: StudyPlan, fitted: FittedModel, data: DataSplits) -> Evidence:
+    """Attacks one fitted model with every attack of the plan."""
+    found = Evidence()
+    for name in plan.audit.attacks:
+        scores = catalog.resolve("attack", name)(fitted, members=data.train, nonmembers=data.test)
+        found += scores.evidence(fitted.claim, subject=fitted.name)
+    return found
+
+
+def _record(plan: StudyPlan, run: RunPlan, data: DataSplits, mechanism: Mechanism, command: str) -> RunRecord:
+    return RunRecord(
+        name=run.name,
+        status="running",
+        created=now(),
+        settings=resolved(plan, run),
+        environment=environment(),
+        data=data.summary(),
+        model={"name": plan.model.name, **plan.model.options, **run.model},
+        mechanism=mechanism.describe(),
+        evidence=Evidence(),
+        command=command,
+    )
+
+
+def resolved(plan: StudyPlan, run: RunPlan) -> dict[str, Any]:
+    """All settings of a run, as plain data: what decides whether a finished run may be used again."""
+    return {
+        "data": plan.data.model_dump(),
+        "task": plan.task.model_dump(),
+        "model": {**plan.model.model_dump(), **run.model},
+        "training": {key: plan.setting(run, key) for key in type(plan.training).model_fields},
+        "run": run.model_dump(exclude_none=True),
+        "audit": plan.audit.model_dump(mode="json"),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Versions, platform and threads."""
+    versions = {name: metadata.version(name) for name in VERSIONS}
+    return {"python": platform.python_version(), "platform": platform.platform(), "threads": torch.get_num_threads(), "versions": versions}

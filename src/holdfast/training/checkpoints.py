@@ -1,0 +1,165 @@
+"""Checkpoints: one safetensors file with tensors and a JSON header, replaced atomically, and a ledger written ahead.
+
+A checkpoint holds everything that the next step depends on. The ledger beside it counts the steps up to the *next*
+checkpoint before they are taken, so a run that is killed between the two has never spent more than its ledger says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from holdfast.core.errors import RunError
+from holdfast.core.randomness import Streams
+from holdfast.privacy import Ledger, Mechanism
+from holdfast.runs import atomic_write
+
+FORMAT = 1
+CHECKPOINT, LEDGER, KEY = "checkpoint.safetensors", "ledger.json", "randomness.key"
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands.
+
+    Args:
+        step: Steps taken.
+        epoch_seconds: Seconds that the steps of each finished epoch took.
+        validation: Pairs of epoch and mean loss on the validation set.
+        spent: Seconds of the steps of the current epoch so far.
+    """
+
+    step: int = 0
+    epoch_seconds: list[float] = field(default_factory=list)
+    validation: list[tuple[float, float]] = field(default_factory=list)
+    spent: float = 0.0
+
+
+def write_checkpoint(
+    folder: Path,
+    *,
+    state: TrainingState,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor],
+    fingerprint: Mapping[str, Any],
+    ledger: Ledger,
+) -> None:
+    """Writes the checkpoint, replacing the one before only when the new one is whole.
+
+    Raises:
+        TrainingStopped: If the disk is full; the checkpoint before stays.
+    """
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in average.items()}
+    for position, entries in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{position}/{key}": torch.as_tensor(value) for key, value in entries.items()}
+    header = {"format": FORMAT, "state": vars(state), "fingerprint": dict(fingerprint), "ledger": ledger.to_json()}
+    content = save({name: value.detach().contiguous().clone() for name, value in tensors.items()}, {"holdfast": json.dumps(header)})
+    atomic_write(folder / CHECKPOINT, content)
+
+
+def read_checkpoint(
+    folder: Path,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    fingerprint: Mapping[str, Any],
+) -> TrainingState | None:
+    """Puts model, optimiser and average back to where the checkpoint left them.
+
+    Returns:
+        The state, or None where there is no checkpoint yet.
+
+    Raises:
+        RunError: If the file is damaged, or belongs to other settings, data or seed.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads(file.metadata()["holdfast"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: the checkpoint cannot be read ({error}); start the run again in another folder") from error
+    _check(path, header, fingerprint)
+    model.load_state_dict(_under(tensors, "model/"))
+    average.update(_under(tensors, "average/"))
+    groups = optimizer.state_dict()
+    for name, value in _under(tensors, "optimizer/").items():
+        position, key = name.split("/")
+        groups["state"].setdefault(int(position), {})[key] = value
+    optimizer.load_state_dict(groups)
+    values = header["state"]
+    return TrainingState(values["step"], values["epoch_seconds"], [tuple(pair) for pair in values["validation"]], values["spent"])
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _check(path: Path, header: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> None:
+    if header.get("format") != FORMAT:
+        raise RunError(f"{path}: checkpoint format {header.get('format')}, this holdfast reads {FORMAT}; use the version that wrote it")
+    written, now = header["fingerprint"], json.loads(json.dumps(dict(fingerprint)))
+    changed = sorted(key for key in written.keys() | now.keys() if written.get(key) != now.get(key))
+    if changed:
+        shown = "; ".join(f"{key} was {written.get(key)!r} and is now {now.get(key)!r}" for key in changed)
+        raise RunError(f"{path}: the run was started differently: {shown}. Resume with the same settings, or start in another folder")
+
+
+def write_ledger(folder: Path, mechanism: Mechanism, *, taken: int, reserved: int) -> None:
+    """Records, before they are taken, the steps up to the next checkpoint.
+
+    Args:
+        folder: Of the checkpoints.
+        mechanism: What is trained with.
+        taken: Steps whose result stands in the checkpoint.
+        reserved: Steps that may have been taken by the time anybody reads this.
+    """
+    content = {
+        "format": FORMAT,
+        "steps_taken": taken,
+        "steps_reserved": reserved,
+        "delta": mechanism.delta,
+        "spent_at_most": mechanism.ledger(reserved).to_json(),
+    }
+    atomic_write(folder / LEDGER, json.dumps(content, indent=1))
+
+
+def keep_key(folder: Path, streams: Streams) -> Streams:
+    """Keeps secret randomness until the run is finished, so that a resumed run replays its steps instead of redrawing them.
+
+    Args:
+        folder: Of the checkpoints.
+        streams: The run's randomness; only secret ones are written, readable by the owner alone.
+
+    Returns:
+        The streams that the run began with.
+    """
+    path = folder / KEY
+    if not streams.secret:
+        return streams
+    if path.exists():
+        return Streams(int(path.read_text()), secret=True)
+    half = path.with_suffix(".part")
+    half.unlink(missing_ok=True)
+    half.touch(mode=0o600)
+    half.write_text(str(streams.key))
+    half.replace(path)
+    return streams
+
+
+def forget_key(folder: Path) -> None:
+    """Deletes the secret randomness of a finished run: whoever had it could take the noise off again."""
+    (folder / KEY).unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""Losses and predictions of a model over a whole data set, in evaluation mode, one result for each example in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from holdfast.tasks import Batch, EncodedDataset, Prediction, Task
+
+EVALUATION_BATCH = 256
+
+
+def losses(task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device) -> NDArray[np.float64]:
+    """The loss of each example, (n,), in nats.
+
+    Guarantee:
+        The same numbers on every call: dropout is off and no example sees another.
+    """
+    found = np.empty(len(encoded))
+    for indices, batch in _batches(task, encoded, device):
+        with evaluating(model):
+            found[indices] = task.per_example_loss(model, batch).double().cpu().numpy()
+    return found
+
+
+def predictions(task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device) -> list[Prediction]:
+    """What the model predicts for each example."""
+    found: dict[int, Prediction] = {}
+    for indices, batch in _batches(task, encoded, device):
+        with evaluating(model):
+            found |= dict(zip(indices.tolist(), task.predict(model, batch), strict=True))
+    return [found[index] for index in range(len(encoded))]
+
+
+def _batches(task: Task, encoded: EncodedDataset, device: torch.device) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+    for start in range(0, len(encoded), EVALUATION_BATCH):
+        indices = np.arange(start, min(start + EVALUATION_BATCH, len(encoded)))
+        yield indices, task.collate(encoded, indices).to(device)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients for the time of the block."""
+    mode = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(mode)
+
+
+def losses_of(task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device) -> Callable[[NDArray[np.int64]], Any]:
+    """The function that the clippers call: indices in, one loss each out, with its graph."""
+
+    def run(indices: NDArray[np.int64]) -> torch.Tensor:
+        return task.per_example_loss(model, task.collate(encoded, indices).to(device))
+
+    return run

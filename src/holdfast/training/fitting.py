@@ -1,0 +1,151 @@
+"""From a task, data and a mechanism to a fitted model: everything around the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from holdfast import models
+from holdfast.core.errors import InputError
+from holdfast.core.progress import OnProgress, silent
+from holdfast.core.randomness import Streams
+from holdfast.data import DataSplits
+from holdfast.privacy import Mechanism
+from holdfast.privacy.preflight import preflight
+from holdfast.tasks import EncodedDataset, Task
+from holdfast.training import evaluation
+from holdfast.training.checkpoints import keep_key
+from holdfast.training.fitted import FittedModel
+from holdfast.training.settings import TrainingSettings
+from holdfast.training.trainer import Trainer
+
+
+def train(
+    task: Task,
+    data: DataSplits,
+    *,
+    mechanism: Mechanism,
+    model: str | models.ModelSettings = "bilstm",
+    settings: TrainingSettings | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    on_progress: OnProgress = silent,
+) -> FittedModel:
+    """Trains a model and returns it with its promise.
+
+    Args:
+        task: What to learn, such as ``tasks.IntentSlot()``.
+        data: Train, validation and test; only `data.train` is protected by the promise.
+        mechanism: From `privacy.dp_sgd`, `privacy.edp_sgd` or `privacy.non_private`, made for ``len(data.train)`` examples.
+        model: "bilstm", "transformer", "hub:NAME-OR-FOLDER" or the settings of a model.
+        settings: Optimiser, learning rate and the like.
+        seed: Makes the run reproducible, and with it the noise: keep such a seed secret or do not release the model.
+            None draws secret randomness from the operating system.
+        name: Of the run; the mechanism's name by default.
+        folder: For checkpoints and the ledger; None keeps nothing.
+        resume: Go on from the checkpoint in `folder`, to the same weights that an uninterrupted run gives.
+        device: Where to train, such as "cpu" or "cuda".
+        on_progress: Told after every step.
+
+    Returns:
+        The fitted model, with `claim`.
+
+    Raises:
+        InputError: If the parts do not fit each other.
+        PreflightError: If the model or the loss would void the promise.
+        TrainingStopped: If a loss is not finite, or the disk is full.
+        Interrupted: On Ctrl-C, after a checkpoint.
+        RunError: If the checkpoint to resume from belongs to another run.
+    """
+    settings = settings or TrainingSettings()
+    plan = _prepare(task, data, models.settings(model), mechanism, Streams.from_seed(seed), torch.device(device), folder)
+    name = name or ("non-private" if mechanism.name == "none" else mechanism.name)
+    described = {"task": task.describe(), "model": plan.model_settings.describe(), "training": dict(settings.describe())}
+    losses_of = evaluation.losses_of(task, plan.module, plan.train, device=plan.device)
+    preflight(plan.module, losses_of, _probes(plan.train), mechanism, execution=settings.execution)
+    trainer = Trainer(
+        name=name,
+        model=plan.module,
+        losses_of=losses_of,
+        mechanism=mechanism,
+        settings=settings,
+        streams=plan.streams,
+        validate=plan.validation_loss,
+        fingerprint=_fingerprint(described, mechanism, data, seed),
+        folder=folder,
+        on_progress=on_progress,
+    )
+    history = trainer.run(resume=resume)
+    claim = mechanism.claim(name, conditions=_conditions(plan.featuriser, seed))
+    return FittedModel(name, task, plan.module, plan.featuriser, plan.labels, mechanism, claim, data, history, described, plan.device)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """A model that is ready to be trained."""
+
+    task: Task
+    model_settings: models.ModelSettings
+    featuriser: models.Featuriser
+    labels: models.Labels
+    module: nn.Module
+    train: EncodedDataset
+    validation: EncodedDataset
+    streams: Streams
+    device: torch.device
+
+    def validation_loss(self) -> float:
+        """Mean loss on the validation set."""
+        return float(evaluation.losses(self.task, self.module, self.validation, device=self.device).mean())
+
+
+def _prepare(
+    task: Task,
+    data: DataSplits,
+    model_settings: models.ModelSettings,
+    mechanism: Mechanism,
+    streams: Streams,
+    device: torch.device,
+    folder: Path | None,
+) -> _Plan:
+    if mechanism.sampler.examples != len(data.train):
+        raise InputError(
+            f"the mechanism was made for {mechanism.sampler.examples} examples, the training data have {len(data.train)}; "
+            "make it with examples=len(data.train)"
+        )
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        streams = keep_key(folder, streams)
+    labels = task.labels(data.train)
+    featuriser = model_settings.featuriser(data.train.tokens())
+    module = model_settings.build(featuriser, labels, streams.child("initialisation")).to(device)
+    train, validation = (task.encode(part, featuriser, labels) for part in (data.train, data.validation))
+    task.encode(data.test, featuriser, labels)  # a label that the model cannot give is found before training, not after
+    return _Plan(task, model_settings, featuriser, labels, module, train, validation, streams, device)
+
+
+def _probes(encoded: EncodedDataset) -> Any:
+    """Three examples spread over the data, for preflight."""
+    return np.unique(np.linspace(0, len(encoded) - 1, 3).astype(np.int64))
+
+
+def _fingerprint(described: Mapping[str, Any], mechanism: Mechanism, data: DataSplits, seed: int | None) -> dict[str, Any]:
+    return {**described, "mechanism": mechanism.describe(), "data": data.content_hash, "seed": seed}
+
+
+def _conditions(featuriser: models.Featuriser, seed: int | None) -> tuple[str, ...]:
+    found = ["the names of the labels are public"]
+    if not featuriser.vocabulary_is_public:
+        found.append("the vocabulary was read off the training text and counts as public (a hashed or pretrained one would be)")
+    if seed is not None:
+        found.append(f"seed {seed} stays secret: whoever has it can replay the noise, so this run is reproducible and not for release")
+    return tuple(found)

@@ -1,0 +1,88 @@
+"""How a model is trained, apart from the mechanism: nothing here can change a promise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from holdfast.core.errors import InputError
+from holdfast.privacy import Execution
+from holdfast.privacy.clipping import Engine
+
+Optimizer = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Optimiser, learning rate and the like. All of it is post-processing of the noisy sum, so it costs no privacy.
+
+    Args:
+        optimizer: "adam", "adamw" or "sgd" (momentum .9).
+        learning_rate: > 0.
+        schedule: Of the learning rate over the whole training: "constant", "linear" or "cosine", the latter two down to a tenth.
+        weight_decay: >= 0.
+        averaging: Decay of an exponential average of the weights, in [0, 1); the average is what is kept. 0 keeps the last weights.
+        physical_batch_size: Examples that go through the model together; changes speed and memory only.
+        engine: Of per-example clipping; see `privacy.Execution`.
+        checkpoint_every: Steps between checkpoints; None for once an epoch.
+        evaluate_every: Epochs between losses on the validation set; 0 for never.
+    """
+
+    optimizer: Optimizer = "adam"
+    learning_rate: float = 2e-3
+    schedule: Schedule = "constant"
+    weight_decay: float = 0.0
+    averaging: float = 0.0
+    physical_batch_size: int = 128
+    engine: Engine = "book-keeping"
+    checkpoint_every: int | None = None
+    evaluate_every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in get_args(Optimizer):
+            raise InputError(f"optimizer is {self.optimizer!r}; choose one of {get_args(Optimizer)}")
+        if self.schedule not in get_args(Schedule):
+            raise InputError(f"schedule is {self.schedule!r}; choose one of {get_args(Schedule)}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise InputError(f"learning_rate is {self.learning_rate}; it must be a finite number > 0")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise InputError(f"weight_decay is {self.weight_decay}; it must be a finite number >= 0")
+        if not 0 <= self.averaging < 1:
+            raise InputError(f"averaging is {self.averaging}; it must lie in [0, 1)")
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise InputError(f"checkpoint_every is {self.checkpoint_every}; it must be at least 1 step, or none for once an epoch")
+        if self.evaluate_every < 0:
+            raise InputError(f"evaluate_every is {self.evaluate_every}; it must be at least 0 epochs")
+        Execution(physical_batch_size=self.physical_batch_size, engine=self.engine)
+
+    @property
+    def execution(self) -> Execution:
+        """The part that the clipper needs."""
+        return Execution(physical_batch_size=self.physical_batch_size, engine=self.engine)
+
+    def rate_at(self, step: int, steps: int) -> float:
+        """Learning rate of a step counted from 0."""
+        done = step / max(1, steps)
+        if self.schedule == "linear":
+            return self.learning_rate * (1 - 0.9 * done)
+        if self.schedule == "cosine":
+            return self.learning_rate * (0.55 + 0.45 * math.cos(math.pi * done))
+        return self.learning_rate
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of the trainable parameters."""
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=0.9, weight_decay=self.weight_decay)
+        kind = torch.optim.AdamW if self.optimizer == "adamw" else torch.optim.Adam
+        return kind(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
+
+    def describe(self) -> Mapping[str, Any]:
+        """The settings as plain data."""
+        return asdict(self)
