@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, TypeVar, get_args
 
 import pyarrow as pa
 
@@ -29,6 +30,8 @@ _OPTIONS = {
 }
 SOURCES = tuple(_OPTIONS)
 
+S = TypeVar("S", "Columns", "Fractions")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fractions:
@@ -46,7 +49,7 @@ class Fractions:
 
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
-        if not all(0 < share < 1 for share in shares) or abs(sum(shares) - 1) > 1e-9:
+        if not all(isinstance(share, (int, float)) and 0 < share < 1 for share in shares) or abs(sum(shares) - 1) > 1e-9:
             raise InputError(f"fractions {shares}: give three shares in (0, 1) that sum to 1")
 
 
@@ -55,8 +58,8 @@ def load_data(
     *,
     seed: int = 0,
     name: str | None = None,
-    columns: Columns | None = None,
-    fractions: Fractions | None = None,
+    columns: Columns | Mapping[str, Any] | None = None,
+    fractions: Fractions | Mapping[str, Any] | None = None,
     delimiter: str | None = None,
     config: str | None = None,
     bad_rows: BadRows = "refuse",
@@ -75,8 +78,8 @@ def load_data(
         seed: Integer >= 0: of the embedded corpus, and of the permutation that cuts data which come in one piece. Data with a
             training and a test part but no validation part give up a share of the training part.
         name: What the data are called; where None, the name of the file or folder. It salts the hash of the user ids.
-        columns: Which column holds what (jsonl, csv, hub).
-        fractions: How data in one piece are cut; .8, .1 and .1 where None.
+        columns: Which column holds what (jsonl, csv, hub); a mapping, as in a study file, gives the fields of `Columns`.
+        fractions: How data in one piece are cut, or a mapping of the fields of `Fractions`; .8, .1 and .1 where None.
         delimiter: The delimiter (csv); guessed from the first line where None.
         config: The configuration (hub).
         bad_rows: "refuse" (the default) or "skip", for files.
@@ -99,8 +102,21 @@ def load_data(
     _check_options(kind, rest, given)
     if kind == "assistant":
         return generate(AssistantSettings.parse(rest, seed=seed))
-    tables = _tables(kind, rest, columns or Columns(), delimiter=delimiter, config=config, bad_rows=bad_rows)
-    return _splits(name or _name_of(Path(rest)), tables, fractions or Fractions(), seed)
+    fields, shares = _settings(Columns, columns, "columns"), _settings(Fractions, fractions, "fractions")
+    tables = _tables(kind, rest, fields, delimiter=delimiter, config=config, bad_rows=bad_rows)
+    return _splits(name or _name_of(Path(rest)), tables, shares, seed)
+
+
+def _settings(kind: type[S], given: S | Mapping[str, Any] | None, option: str) -> S:
+    if isinstance(given, kind):
+        return given
+    if given is None or isinstance(given, Mapping):
+        known = [field.name for field in dataclasses.fields(kind)]
+        for key in given or {}:
+            if key not in known:
+                raise InputError(f"{option} has no key {key!r}; {nearest(str(key), known)}")
+        return kind(**(given or {}))
+    raise InputError(f"{option} is {given!r}; give a {kind.__name__}, or a mapping of its fields")
 
 
 def _check_options(kind: str, rest: str, given: Mapping[str, object]) -> None:
@@ -146,7 +162,7 @@ def _splits(name: str, tables: Mapping[str, pa.Table], fractions: Fractions, see
         if not 0 < count < len(order):
             few = f"{name!r}: {len(train)} rows are too few for a {part} share of {share:.3g}"
             raise DataError(f"{few}; give more rows, or a file for each part")
-        parts[part], order = replace(train.take(order[:count]), split=part), order[count:]
+        parts[part], order = dataclasses.replace(train.take(order[:count]), split=part), order[count:]
     rest = train.take(order) if shares else train
     return DataSplits(name, rest, parts["validation"], parts["test"])
 

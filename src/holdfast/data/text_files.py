@@ -44,7 +44,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
     except UnicodeDecodeError as error:
         message = f"not UTF-8 ({error.reason}: 0x{error.object[error.start]:02x}); convert the file"
-        raise DataError(message, path=found, line=number + 1) from error
+        raise DataError(message, path=found, line=number) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"the gzipped file is damaged ({error}); fetch it again", path=found, line=number + 1) from error
     except OSError as error:
