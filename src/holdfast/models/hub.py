@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from holdfast.core.errors import InputError
+from holdfast.core.errors import HoldfastError, InputError
 from holdfast.core.randomness import Streams
 from holdfast.models import checks
 from holdfast.models.features import Encoded, Features, Labels, check_sentences
@@ -72,11 +72,9 @@ class Hub:
             InputError: For a folder that holds no usable encoder, or a `max_length` that it has no positions for.
         """
         transformers, folder = import_transformers(), self.folder()
-        try:
+        with _reading(self.name):
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True, add_prefix_space=True)
-        except (OSError, ValueError, ImportError) as error:
-            raise InputError(f"hub: {self.name!r} cannot be read: {error}") from error
         if not getattr(tokenizer, "is_fast", False):
             raise InputError(f"hub: {self.name!r} has no fast tokenizer (tokenizer.json); save one beside it with save_pretrained")
         if config.is_encoder_decoder:
@@ -92,14 +90,19 @@ class Hub:
     def build(self, featuriser: PieceFeaturiser, labels: Labels, streams: Streams) -> EncoderTagger:
         """Reads the pretrained weights and draws those of the heads."""
         transformers = import_transformers()
-        try:
-            with first_weights(streams), _without_bar(transformers):
-                encoder = transformers.AutoModel.from_pretrained(
-                    self.folder(), local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-                )
-                return self._tagger(encoder, labels)
-        except (OSError, ValueError, ImportError) as error:
-            raise InputError(f"hub: {self.name!r} cannot be read: {error}") from error
+        with first_weights(streams), _reading(self.name), _without_bar(transformers):
+            encoder, found = transformers.AutoModel.from_pretrained(
+                self.folder(),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+            missing = sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
+            if missing:  # transformers would draw them at random and go on
+                raise InputError(f"hub: {self.name!r} lacks weights of its encoder, such as {missing[0]!r}; save it again")
+            return self._tagger(encoder, labels)
 
     def skeleton(self, featuriser: PieceFeaturiser, labels: Labels) -> EncoderTagger:
         """Makes the module without the pretrained weights, from the shape that the featuriser keeps."""
@@ -249,6 +252,17 @@ def _first_pieces(word_of_piece: list[int | None], words: int) -> NDArray[np.int
 def _joined(rows: list[NDArray[np.int32]]) -> Ragged:
     flat = np.concatenate(rows) if rows else np.empty(0, dtype=np.int32)
     return Ragged.from_flat(flat, [len(row) for row in rows])
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turns whatever a library raises over a folder of somebody else's making into an error of the input."""
+    try:
+        yield
+    except HoldfastError:
+        raise
+    except Exception as error:
+        raise InputError(f"hub: {name!r} cannot be read as an encoder ({type(error).__name__}: {error}); give another folder") from error
 
 
 @contextmanager

@@ -1,0 +1,236 @@
+"""Pretrained encoders, on tiny ones made here, and on the real MiniLM where a real one is the point."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import tokenizers
+import torch
+import transformers
+
+from holdfast import models
+from holdfast.core.errors import InputError
+from holdfast.core.randomness import Streams
+from holdfast.models import Hub
+from holdfast.models.hub import PieceFeaturiser
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "play", "jazz", "some", "the", "what", "is", "weather", "un", "##believ", "##ably", "stop"]
+SIZES = {"vocab_size": len(PIECES), "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12}
+
+
+def _tokenizer(folder: Path) -> None:
+    cutter = tokenizers.Tokenizer(tokenizers.models.WordPiece({piece: place for place, piece in enumerate(PIECES)}, unk_token="[UNK]"))
+    cutter.normalizer = tokenizers.normalizers.BertNormalizer()
+    cutter.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    cutter.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    special = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep")}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=cutter, **special).save_pretrained(folder)
+
+
+def _encoder(kind: str) -> transformers.PreTrainedModel:
+    torch.manual_seed(0)
+    if kind == "roberta":
+        config = transformers.RobertaConfig(**SIZES, max_position_embeddings=40, pad_token_id=0, type_vocab_size=1)
+        return transformers.RobertaModel(config)
+    if kind == "gpt2":
+        return transformers.GPT2Model(transformers.GPT2Config(vocab_size=len(PIECES), n_embd=8, n_layer=2, n_head=2, n_positions=40))
+    if kind == "distilbert":
+        config = transformers.DistilBertConfig(vocab_size=len(PIECES), dim=8, n_layers=2, n_heads=2, hidden_dim=12)
+        return transformers.DistilBertModel(config)
+    return transformers.BertModel(transformers.BertConfig(**SIZES, max_position_embeddings=40))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A tiny encoder as `save_pretrained` writes it; a BERT unless the test asks for another."""
+    _encoder(getattr(request, "param", "bert")).save_pretrained(tmp_path / "tiny")
+    _tokenizer(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+KINDS = pytest.mark.parametrize("folder", ["bert", "roberta", "distilbert", "gpt2"], indirect=True)
+
+
+@KINDS
+@pytest.mark.parametrize("freeze", ["none", "embeddings", "encoder"])
+def test_any_encoder_suits_a_private_clipper(folder: Path, freeze: str, built, check_contract):
+    check_contract(*built(Hub(name=str(folder), max_length=20, freeze=freeze)))
+
+
+@KINDS
+def test_states_are_those_of_the_encoder_called_plainly(folder: Path, built):
+    module, featuriser = built(Hub(name=str(folder), max_length=20))
+    features = featuriser.collate(featuriser.encode([["play", "some", "jazz"], ["stop"]]), np.arange(2))
+    plain = transformers.AutoModel.from_pretrained(folder).eval()
+    seen: list[torch.Tensor] = []
+    module.encoder.register_forward_hook(lambda _, inputs, output: seen.append(output.last_hidden_state))
+    module(features)
+    for row, mask in enumerate(features.mask_BT):
+        expected = plain(features.ids_BT[row, mask][None]).last_hidden_state[0]
+        torch.testing.assert_close(seen[0][row, mask], expected, atol=1e-5, rtol=1e-4)
+
+
+@KINDS
+def test_a_saved_model_needs_no_folder_any_more(folder: Path, built, labels, sentences, tmp_path: Path):
+    settings = Hub(name=str(folder), max_length=20)
+    module, featuriser = built(settings)
+    models.save(tmp_path / "saved", module, settings, featuriser, labels)
+    folder.rename(tmp_path / "elsewhere")
+    loaded = models.load(tmp_path / "saved")
+    assert loaded.featuriser == featuriser
+    features = featuriser.collate(loaded.featuriser.encode(sentences), np.arange(4))
+    for one, other in zip(vars(module(features)).values(), vars(loaded.module(features)).values(), strict=True):
+        assert torch.equal(one, other)
+    assert {path.suffix for path in (tmp_path / "saved").iterdir()} == {".json", ".safetensors"}
+    assert str(tmp_path) not in (tmp_path / "saved" / "pieces.json").read_text()
+
+
+def test_words_are_represented_by_their_first_piece(folder: Path):
+    featuriser = Hub(name=str(folder), max_length=20).featuriser([])
+    features = featuriser.collate(featuriser.encode([["unbelievably", "\u0000", "Jazz", "stop"], ["what", "is"]]), np.arange(2))
+    assert features.ids_BT.tolist() == [[2, 11, 12, 13, 5, 14, 3], [2, 8, 9, 3, 0, 0, 0]]
+    assert features.words_BW.tolist() == [[1, 0, 4, 5], [1, 2, 0, 0]]
+    assert features.word_mask_BW.tolist() == [[True, False, True, True], [True, True, False, False]]
+
+
+def test_alignment_agrees_with_the_tokenizer_itself(folder: Path, sentences):
+    featuriser = Hub(name=str(folder), max_length=6).featuriser([])
+    encoded = featuriser.encode(sentences)
+    reference = transformers.AutoTokenizer.from_pretrained(folder)
+    for row, words in enumerate(sentences):
+        pieces = reference(words, is_split_into_words=True, truncation=True, max_length=6)
+        first = [pieces.word_ids().index(word) if word in pieces.word_ids() else -1 for word in range(len(words))]
+        assert encoded.pieces[row].tolist() == pieces["input_ids"]
+        assert encoded.words[row].tolist() == first
+
+
+def test_many_sentences_are_cut_in_order(folder: Path):
+    featuriser = Hub(name=str(folder), max_length=20).featuriser([])
+    encoded = featuriser.encode([["jazz"] * (1 + row % 3) for row in range(2500)])
+    assert encoded.words.lengths.tolist() == [1 + row % 3 for row in range(2500)]
+    assert encoded.pieces.lengths.tolist() == [3 + row % 3 for row in range(2500)]
+
+
+def test_the_pretrained_weights_are_taken_over_and_the_heads_are_drawn(folder: Path, built, labels):
+    settings = Hub(name=str(folder), max_length=20)
+    module, featuriser = built(settings)
+    pretrained = transformers.AutoModel.from_pretrained(folder).state_dict()
+    assert all(torch.equal(tensor, pretrained[name]) for name, tensor in module.encoder.state_dict().items())
+    other = settings.build(featuriser, labels, Streams(2))
+    assert not torch.equal(module.heads.sentence.weight, other.heads.sentence.weight)
+    assert torch.equal(module.heads.sentence.weight, settings.build(featuriser, labels, Streams(1)).heads.sentence.weight)
+
+
+def test_what_is_frozen(folder: Path, built):
+    trained = {
+        freeze: {
+            name.partition(".")[0]
+            for name, p in built(Hub(name=str(folder), max_length=9, freeze=freeze))[0].named_parameters()
+            if p.requires_grad
+        }
+        for freeze in ("none", "encoder")
+    }
+    assert trained == {"none": {"encoder", "heads"}, "encoder": {"heads"}}
+    module, _ = built(Hub(name=str(folder), max_length=9, freeze="embeddings"))
+    assert [name for name, p in module.named_parameters() if not p.requires_grad] == ["encoder.embeddings.word_embeddings.weight"]
+
+
+def test_a_frozen_encoder_runs_without_dropout_in_training_too(folder: Path, built, sentences):
+    module, featuriser = built(Hub(name=str(folder), max_length=20, freeze="encoder", dropout=0.0))
+    features = featuriser.collate(featuriser.encode(sentences), np.arange(4))
+    assert torch.equal(module.train()(features).sentence_BK, module.eval()(features).sentence_BK)
+
+
+def test_pickles_are_refused_and_the_cure_is_named(folder: Path):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"as a pickle \(pytorch_model\.bin\).*convert it where you trust it"):
+        Hub(name=str(folder)).featuriser([])
+
+
+def test_folders_that_hold_no_encoder_are_refused(folder: Path, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"holds no model\.safetensors"):
+        Hub(name=str(tmp_path / "empty")).featuriser([])
+    transformers.T5Config().save_pretrained(folder)
+    with pytest.raises(InputError, match="an encoder with a decoder"):
+        Hub(name=str(folder)).featuriser([])
+    (folder / "config.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        Hub(name=str(folder)).featuriser([])
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(folder: Path, built):
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.weight"]
+    safetensors.torch.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"lacks weights of its encoder, such as 'encoder\.layer\.1\.output\.dense\.weight'"):
+        built(Hub(name=str(folder), max_length=20))
+
+
+def test_code_that_comes_with_a_model_is_not_run(folder: Path):
+    config = json.loads((folder / "config.json").read_text())
+    foreign = {"model_type": "their-own", "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}
+    (folder / "config.json").write_text(json.dumps(config | foreign))
+    (folder / "code.py").write_text("raise SystemExit('their code was run')")
+    with pytest.raises(InputError, match="cannot be read"):
+        Hub(name=str(folder)).featuriser([])
+
+
+def test_more_pieces_than_positions_are_refused(folder: Path):
+    with pytest.raises(InputError, match=r"max_length is 41, but .* has 40 positions"):
+        Hub(name=str(folder), max_length=41).featuriser([])
+
+
+def test_a_name_that_is_not_here_is_not_fetched_unasked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        InputError, match=r"'nobody/nothing' is neither a folder nor in the local Hugging Face cache; .* set download to true"
+    ):
+        Hub(name="nobody/nothing").featuriser([])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": ""}, "name is empty"),
+        ({"name": "x", "freeze": "head"}, "freeze is 'head'"),
+        ({"name": "x", "max_length": 2}, "max_length is 2"),
+        ({"name": "x", "dropout": -1}, "dropout is -1"),
+        ({"name": "x", "download": "yes"}, "download is 'yes'"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused(options: dict, message: str):
+    with pytest.raises(InputError, match=message):
+        Hub(**options)
+
+
+def test_the_description_tells_the_folder_by_hash_and_not_by_place(folder: Path):
+    described = Hub(name=str(folder)).describe()
+    assert described["name"] == "tiny"
+    assert len(described["sha256"]) == 64
+    assert str(folder.parent) not in str(described)
+
+
+def test_minilm_comes_with_an_extra(monkeypatch: pytest.MonkeyPatch):
+    featuriser = models.settings("hub:minilm").featuriser([])
+    assert isinstance(featuriser, PieceFeaturiser)
+    assert featuriser.vocabulary_is_public
+    assert featuriser.describe()["ids"] == 30_522
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"install holdfast\[minilm\]"):
+        models.settings("hub:minilm").featuriser([])
+
+
+@pytest.mark.slow
+def test_minilm_knows_what_is_alike(built):
+    module, featuriser = built(Hub(name="minilm"))
+    texts = ["play some jazz music", "put on a saxophone record", "will it rain in Cork tomorrow"]
+    features = featuriser.collate(featuriser.encode([text.split() for text in texts]), np.arange(3))
+    pooled: list[torch.Tensor] = []
+    module.heads.register_forward_pre_hook(lambda _, inputs: pooled.append(inputs[0]))
+    module(features)
+    music, record, rain = torch.nn.functional.normalize(pooled[0])
+    assert music @ record > 0.4 > 0.2 > music @ rain
