@@ -15,6 +15,10 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 TEXT = {".py", ".md", ".toml", ".yml", ".yaml", ".sh", ".txt", ".cfg", ".html", ".css", ".json", ""}
 ONE_MACHINE = re.compile(r"(?<![\w.>~-])/(?:root|home|Users|work|opt|mnt)/")
+NAMED_DATA = {  # here keywords are data, such as fpr=.01, each of which is looked at; an option that nobody knows cannot hide
+    "core/evidence.py": {"estimate"},
+    "models/checks.py": {"integer", "number", "choice", "flag"},
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 source_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -57,7 +61,8 @@ def test_no_print_no_bare_except_no_catch_all_arguments(path: Path):
     assert "print" not in calls, "use logging or a progress callback; a command writes with cli.output"
     assert all(handler.type is not None for handler in nodes(path, ast.ExceptHandler)), "name the exception"
     for function in nodes(path, Function):
-        assert function.name.startswith("_") or function.args.kwarg is None, f"{function.name} swallows unknown arguments"
+        open_ended = function.args.kwarg is not None and not function.name.startswith("_")
+        assert not open_ended or function.name in NAMED_DATA.get(str(path.relative_to(SOURCE)), ()), f"{function.name} takes any keyword"
 
 
 @source_module
