@@ -51,6 +51,9 @@ class PrivacyClaim:
             raise InputError(f"claim: epsilon {self.epsilon} is not a finite number >= 0; a run without noise has no claim")
         if not 0 < self.delta < 1:
             raise InputError(f"claim: delta {self.delta} is outside (0, 1)")
+        for name, epsilon in self.other_accounts.items():
+            if not math.isfinite(epsilon):
+                raise InputError(f"claim: the account {name!r} gives epsilon {epsilon}; leave out an account that gives no finite number")
         for value, kind in ((self.kind, Kind), (self.unit, Unit), (self.neighbouring, Neighbouring)):
             if value not in get_args(kind):
                 raise InputError(f"claim: {value!r} is none of {get_args(kind)}")
@@ -68,12 +71,15 @@ class PrivacyClaim:
         Args:
             fpr: False positive rate in [0, 1].
 
+        Raises:
+            InputError: For a rate outside [0, 1].
+
         References:
             Kairouz, Oh, Viswanath 2015, "The composition theorem for differential privacy", Theorem 2.1.
         """
-        if self.epsilon > 700:  # e^epsilon overflows; the promise allows everything
-            return 1.0
-        forward = math.exp(self.epsilon) * fpr + self.delta
+        if not 0 <= fpr <= 1:
+            raise InputError(f"cap: false positive rate {fpr} is outside [0, 1]")
+        forward = math.exp(min(self.epsilon, 700)) * fpr + self.delta  # beyond 700 the exponential overflows
         backward = 1 - math.exp(-self.epsilon) * (1 - self.delta - fpr)
         return max(0.0, min(1.0, forward, backward))
 
@@ -103,3 +109,8 @@ class Verdict:
     def __post_init__(self) -> None:
         if self.outcome not in get_args(Outcome):
             raise InputError(f"verdict: {self.outcome!r} is none of {get_args(Outcome)}")
+        for name, value in (("lower bound", self.lower_bound), ("detectable", self.detectable)):
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise InputError(f"verdict: {name} {value} is not a finite number >= 0; leave it out and say why in the reason")
+        if self.level is not None and not 0 < self.level < 1:
+            raise InputError(f"verdict: level {self.level} is outside (0, 1)")

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, Self, TypeVar, get_args, get_type_hints
 
+import numpy as np
+
 from holdfast.core.claim import PrivacyClaim, Verdict
-from holdfast.core.errors import InputError
+from holdfast.core.errors import InputError, nearest
 
 SCHEMA_VERSION = 1
 
@@ -17,9 +19,9 @@ Condition = str | float | int | bool
 T = TypeVar("T")
 
 
-def _finite(owner: str, **values: float | None) -> None:
+def _finite(owner: str, values: Mapping[str, Condition | None]) -> None:
     for name, value in values.items():
-        if value is not None and not math.isfinite(value):
+        if value is not None and not isinstance(value, str) and not math.isfinite(value):
             raise InputError(f"{owner}: {name} is {value}; evidence holds finite numbers only, so leave it out and say why in `missing`")
 
 
@@ -40,7 +42,7 @@ class Interval:
     method: str
 
     def __post_init__(self) -> None:
-        _finite("interval", low=self.low, high=self.high)
+        _finite("interval", {"low": self.low, "high": self.high})
         if self.low > self.high:
             raise InputError(f"interval: low {self.low} is above high {self.high}; swap them")
         if not 0 < self.level < 1:
@@ -83,7 +85,8 @@ class Estimate:
     missing: str | None = None
 
     def __post_init__(self) -> None:
-        _finite(f"estimate {self.name!r}", value=self.value)
+        _finite(f"estimate {self.name!r}", {"value": self.value})
+        _finite(f"conditions of estimate {self.name!r}", self.conditions)
         if (self.value is None) == (self.missing is None):
             raise InputError(f"estimate {self.name!r}: give either a value or the reason why it is missing")
         if self.direction not in get_args(Direction):
@@ -119,6 +122,7 @@ class Curve:
     method: str = ""
 
     def __post_init__(self) -> None:
+        _finite(f"conditions of curve {self.name!r}", self.conditions)
         for name in ("x", "y", "low", "high"):
             values = tuple(float(value) for value in getattr(self, name))
             object.__setattr__(self, name, values)
@@ -195,13 +199,16 @@ class Evidence:
         """Reads what `to_json` wrote; keys beside the five of evidence are left to the caller.
 
         Raises:
-            InputError: If the document is of another schema or of a later version.
+            InputError: If the document is of another schema or of another version, or is damaged.
         """
         if document.get("schema") != "holdfast.evidence":
             raise InputError(f"not a holdfast evidence document: schema is {document.get('schema')!r}, expected 'holdfast.evidence'")
         version = document.get("schema_version")
         if version != SCHEMA_VERSION:
             raise InputError(f"evidence of schema version {version}, this holdfast reads {SCHEMA_VERSION}; use the version that wrote it")
+        absent = [f.name for f in fields(cls) if f.name not in document]
+        if absent:
+            raise InputError(f"the evidence document has no {', '.join(absent)}; it was cut short or edited")
         return cls(
             estimates=tuple(_read(Estimate, item) for item in document["estimates"]),
             curves=tuple(_read(Curve, item) for item in document["curves"]),
@@ -224,19 +231,22 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return value
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _read(kind: type[T], document: Mapping[str, Any]) -> T:
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
-    for f in fields(kind):  # type: ignore[arg-type]
-        if f.name not in document:
-            continue
-        value = document[f.name]
+    for name, value in document.items():
+        if name not in hints:
+            raise InputError(f"evidence document: {kind.__name__} has no {name!r}; {nearest(name, hints)}")
         if isinstance(value, list):
-            value = tuple(value)
-        elif isinstance(value, Mapping) and Interval in get_args(hints[f.name]):
-            value = _read(Interval, value)
-        values[f.name] = value
-    return kind(**values)
+            values[name] = tuple(value)
+        elif isinstance(value, Mapping) and Interval in get_args(hints[name]):
+            values[name] = _read(Interval, value)
+        else:
+            values[name] = value
+    try:
+        return kind(**values)
+    except TypeError as error:  # a field without a default is not in the document
+        raise InputError(f"evidence document: {kind.__name__} is not complete: {error}") from error

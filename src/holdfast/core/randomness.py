@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Self
@@ -37,7 +38,13 @@ class Streams:
         return cls(seed)
 
     def words(self, name: str, *counters: int) -> tuple[int, ...]:
-        """Eight 32-bit words that belong to this name and these counters alone."""
+        """Eight 32-bit words that belong to this name and these counters alone.
+
+        Raises:
+            InputError: For a name that ends in a slash and a number, because it would share the draws of the name before the slash.
+        """
+        if re.search(r"/-?\d+$", name):
+            raise InputError(f"stream name {name!r} ends in a slash and a number; give the number as a counter")
         text = "/".join(["holdfast", str(self.key), name, *map(str, counters)])
         digest = hashlib.sha256(text.encode()).digest()
         return tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 32, 4))
