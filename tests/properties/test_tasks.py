@@ -1,0 +1,164 @@
+"""The one property that private training stands on: no row of a batch meets another, in any task and any model."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from holdfast import models
+from holdfast.core.randomness import Streams
+from holdfast.data import Dataset, Example
+from holdfast.tasks import Batch, Classification, IntentSlot, Prediction, Tagging, Task
+from holdfast.tasks.labelling import sentence_loss
+from holdfast.testing import check_task
+
+TASKS = {task.name: task for task in (IntentSlot(), Classification(), Tagging())}
+MODELS = {
+    "bilstm": models.BiLSTM(embedding=5, hidden=4, layers=2, characters=3, character_width=2),
+    "transformer": models.Transformer(width=8, layers=1, heads=2, feedforward=8),
+}
+ROWS = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from(["play", "Jazz", "in", "Llanfairpwllgwyngyll", "a", "é"]), st.sampled_from(["O", "B-x", "I-x"])),
+        min_size=1,
+        max_size=7,
+    ),
+    min_size=2,
+    max_size=5,
+)
+
+
+def dataset(rows: list[list[tuple[str, str]]]) -> Dataset:
+    """Every label and word stands in the first example, so that all draws share one model."""
+    first = [("play", "O"), ("Jazz", "B-x"), ("a", "I-x")]
+    made = [(first, "two"), *((row, ("one", "two")[len(row) % 2]) for row in rows)]
+    return Dataset.from_examples(
+        [Example(tokens=tuple(word for word, _ in row), tags=tuple(tag for _, tag in row), label=label) for row, label in made],
+        name="drawn",
+        split="train",
+    )
+
+
+@cache
+def model(name: str, task: str) -> tuple[models.Featuriser, models.Labels, nn.Module]:
+    data = dataset([[("in", "O"), ("é", "O")]])
+    labels, featuriser = TASKS[task].labels(data), MODELS[name].featuriser(data.tokens())
+    return featuriser, labels, MODELS[name].build(featuriser, labels, Streams(5)).eval()
+
+
+EVERYWHERE = (pytest.mark.parametrize("name", MODELS), pytest.mark.parametrize("task", TASKS))
+
+
+def everywhere(test):
+    for mark in EVERYWHERE:
+        test = mark(test)
+    return settings(deadline=None, max_examples=12)(test)
+
+
+@everywhere
+@given(rows=ROWS, order=st.randoms(use_true_random=False))
+def test_a_loss_is_the_same_alone_in_any_batch_and_in_any_order(name: str, task: str, rows: list, order):
+    featuriser, labels, module = model(name, task)
+    encoded = TASKS[task].encode(dataset(rows), featuriser, labels)
+    shuffled = list(range(len(encoded)))
+    order.shuffle(shuffled)
+    with torch.no_grad():
+        together = TASKS[task].per_example_loss(module, TASKS[task].collate(encoded, np.arange(len(encoded))))
+        permuted = TASKS[task].per_example_loss(module, TASKS[task].collate(encoded, np.array(shuffled)))
+        alone = torch.cat(
+            [TASKS[task].per_example_loss(module, TASKS[task].collate(encoded, np.array([row]))) for row in range(len(encoded))]
+        )
+    torch.testing.assert_close(permuted, together[shuffled], atol=1e-5, rtol=0)
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
+
+
+@everywhere
+@given(rows=ROWS)
+def test_no_loss_moves_with_the_words_of_another_row(name: str, task: str, rows: list):
+    featuriser, labels, module = model(name, task)
+    encoded = TASKS[task].encode(dataset(rows), featuriser, labels)
+    seen: list[Tensor] = []
+    hooks = [m.register_forward_hook(lambda _, __, output: seen.append(output)) for m in module.modules() if isinstance(m, nn.Embedding)]
+    losses = TASKS[task].per_example_loss(module, TASKS[task].collate(encoded, np.arange(len(encoded))))
+    for hook in hooks:
+        hook.remove()
+    for row in range(len(encoded)):
+        gradients = torch.autograd.grad(losses[row], seen, retain_graph=True)
+        for gradient in gradients:
+            others = torch.arange(len(encoded)) != row
+            assert not gradient[others].any()
+        assert gradients[0][row].any()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("task", TASKS)
+def test_our_tasks_pass_the_check_for_third_parties(name: str, task: str):
+    check_task(TASKS[task], dataset([[("in", "O")], [("Llanfairpwllgwyngyll", "B-x"), ("a", "O")] * 3]), model=MODELS[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanOverTheBatch(Tagging):
+    """A planted fault: words are averaged over the batch, as an ordinary cross-entropy does."""
+
+    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        losses = super().per_example_loss(model, batch) * torch.from_numpy(batch.words)
+        return losses * len(batch) / batch.words.sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast(Classification):
+    """A planted fault: a sentence is scored against the mean of the others in its batch."""
+
+    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        logits = model(batch.features).sentence_BK
+        return sentence_loss(logits - 1e-7 * logits.mean(0), batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneLoss(Classification):
+    """A planted fault: one number for the batch."""
+
+    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return super().per_example_loss(model, batch).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastWins(Classification):
+    """A planted fault: every example gets the prediction of the last."""
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Prediction]:
+        return [Prediction(str(batch.sentence_B[-1]))] * len(batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherSubject(Classification):
+    """A planted fault: estimates of another run."""
+
+    def score(self, dataset: Dataset, predictions: list[Prediction], *, subject: str) -> tuple:
+        return super().score(dataset, predictions, subject="mine")
+
+
+@pytest.mark.parametrize(
+    ("task", "clause"),
+    [
+        (MeanOverTheBatch(), "alone, but .* in one batch: rows meet"),
+        (Contrast(), "moves with the words of examples .*: rows meet"),
+        (OneLoss(), "gives the shape"),
+        (LastWins(), "other predictions for examples alone"),
+        (OtherSubject(), "another subject"),
+    ],
+)
+def test_planted_faults_are_caught(task: Task, clause: str):
+    data = dataset([[("in", "O")], [("é", "O"), ("a", "O")] * 3, [("a", "O"), ("in", "O")]])
+    with pytest.raises(AssertionError, match=clause):
+        check_task(task, data, model=MODELS["bilstm"])
+
+
+def test_one_example_cannot_be_checked():
+    with pytest.raises(AssertionError, match="at least two examples"):
+        check_task(Tagging(), dataset([]), model=MODELS["bilstm"])
