@@ -1,6 +1,7 @@
 """The membership game: copies and overlap are counted, and sides that differ in more than membership are noticed."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,7 @@ import pytest
 from holdfast.audit import MembershipGame
 from holdfast.audit.games import FEWEST_ROWS, MOST_ROWS, blind_auc
 from holdfast.core.errors import InputError
-from holdfast.data.dataset import Dataset
-from holdfast.data.examples import Example
+from holdfast.data import Dataset, Example, load_data
 
 from .conftest import WORDS
 
@@ -97,6 +97,17 @@ def test_a_word_is_not_mistaken_for_a_label_of_the_same_name():
     members = [((("music",)), ("lights",), ()) for _ in range(50)]
     nonmembers = [((("lights",)), ("music",), ()) for _ in range(50)]
     assert blind_auc(members, nonmembers).value == 1.0
+
+
+@pytest.mark.shared
+def test_the_test_part_of_snips_is_a_fair_game_and_its_dev_part_is_not(shared_data: Path):
+    data = load_data(f"snips:{shared_data / 'snips'}")
+    fair = MembershipGame.between(data.train, data.test)
+    assert not fair.told_apart
+    assert (fair.overlap, int((~fair.members_alone).sum())) == (26, 395)
+    unfair = MembershipGame.between(data.train, data.validation)  # other words: a classifier sees it
+    assert unfair.told_apart
+    assert unfair.blind.value > 0.57
 
 
 def test_too_few_rows_are_missing_not_guessed():
