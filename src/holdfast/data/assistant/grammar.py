@@ -18,7 +18,8 @@ class Intent:
         weight: How often it is asked for, relative to the others, in the middle of the twelve weeks.
         trend: In [-1, 1]; where it is positive the intent is asked for more often as the weeks go by.
         common: Templates that everybody uses, most frequent first.
-        rare: Wordings that few use: the planted disparity gives them to one group more often than to the other.
+        rare: Wordings that few use, given to one group more often than to the other. They are uncommon English, of no real
+            dialect, and each holds a word that is said nowhere else, so that they can be counted in the text.
     """
 
     weight: float
@@ -69,9 +70,9 @@ INTENTS: dict[str, Intent] = {
         [let me know|tell me] when {duration} [are up|have passed|is over]
         ? how about a timer for {duration}
         """), _lines("""
-        measure out {duration} for me
-        turn the glass for {duration}
-        ? {duration} on the glass
+        gauge {duration} for me
+        upend the hourglass for {duration}
+        ? {duration} on the hourglass
         """)),
     "set_reminder": Intent(1.1, 0.3, _lines("""
         remind me to {task} {day}
@@ -126,7 +127,7 @@ INTENTS: dict[str, Intent] = {
         ? i [want|need] to [talk|speak] to {contact}
         """), _lines("""
         raise {contact} for me
-        hail {contact} [at once|]
+        summon {contact} [at once|]
         reach out along {phone}
         """)),
     "send_message": Intent(1.2, 0.6, _lines("""
@@ -186,7 +187,7 @@ INTENTS: dict[str, Intent] = {
         send my parcels to {address}
         """), _lines("""
         ? we dwell at {address} henceforth
-        ? my door is now {address}
+        ? my threshold is now {address}
         """)),
     "enter_pin": Intent(0.7, 0.3, _lines("""
         [unlock|open] the {lock} [with|using] [pin|code|] {pin}
