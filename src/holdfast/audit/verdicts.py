@@ -70,14 +70,14 @@ def judge(examination: Examination, claim: PrivacyClaim) -> Verdict:
         return _verdict(claim, "not testable", f"the promise is made for each {claim.unit}, the attack tests single examples", None)
     if bound is None:
         return _verdict(claim, "not testable", examination.obstacle, None)
-    surely = f"epsilon is at least {bound.value:.3g} at delta {bound.delta:g} ({bound.level:.0%} confidence)"
+    surely = f"{bound.value:.3g} at delta {bound.delta:g} ({bound.level:.0%} confidence)"
     promise = f"the promised {claim.epsilon:.3g}"
     if bound.value > claim.epsilon:
-        return _verdict(claim, "contradicted", f"the attack shows that {surely}, above {promise}", bound)
+        return _verdict(claim, "contradicted", f"the attack shows that epsilon is at least {surely}, above {promise}", bound)
     reach = f"an attack without an error on these {examination.examples:,} examples would show {bound.detectable:.3g}"
     if bound.detectable <= claim.epsilon:
         return _verdict(claim, "not testable", f"even {reach}, not above {promise}; {_cure(claim.epsilon, bound)}", bound)
-    return _verdict(claim, "not contradicted", f"the attack shows only that {surely}, not above {promise}; {reach}", bound)
+    return _verdict(claim, "not contradicted", f"the lower bound on epsilon is {surely}, not above {promise}; {reach}", bound)
 
 
 def _cure(epsilon: float, bound: EpsilonBound) -> str:

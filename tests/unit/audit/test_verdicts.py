@@ -39,7 +39,10 @@ def test_a_bound_equal_to_the_promise_does_not_contradict_it(claim):
 def test_a_bound_below_the_promise_tells_the_power(claim):
     verdict = judge(examination(0.5, 5.6), claim(2.0))
     assert verdict.outcome == "not contradicted"
-    assert verdict.reason.endswith("not above the promised 2; an attack without an error on these 3,000 examples would show 5.6.")
+    assert verdict.reason == (
+        "The lower bound on epsilon is 0.5 at delta 1e-05 (95% confidence), not above the promised 2; "
+        "an attack without an error on these 3,000 examples would show 5.6."
+    )
 
 
 @pytest.mark.parametrize("epsilon", [5.6, 8.0])
