@@ -16,6 +16,7 @@ from holdfast.data.records import BadRows, Collector, Columns
 from holdfast.data.text_files import lines
 
 _DELIMITERS = ",;\t|"
+_SURROGATE = "\\ud"  # how the escape of a half of a surrogate pair begins; two halves together are a character
 _DOCUMENT_MARK = "-DOCSTART-"
 
 
@@ -37,8 +38,13 @@ def read_jsonl(path: Path, *, columns: Columns, bad_rows: BadRows) -> pa.Table:
             continue
         try:
             record = json.loads(line)
+            if _SURROGATE in line.lower():
+                json.dumps(record, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             collector.reject(f"not JSON: {error.msg} at column {error.colno}", line=number)
+            continue
+        except UnicodeEncodeError:
+            collector.reject("holds half of a surrogate pair (\\ud800 to \\udfff), which is no character", line=number)
             continue
         if not isinstance(record, dict):
             collector.reject(f"not a JSON object but a {type(record).__name__}; give one {{...}} a line", line=number)

@@ -195,6 +195,8 @@ def moment(value: Any, field: str) -> datetime:
             value = datetime.fromisoformat(value.strip())
         if isinstance(value, datetime):
             return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if isinstance(value, bool):
+            raise TypeError
         seconds = float(value)
         if abs(seconds) > 1e11:  # the year 5138: surely milliseconds
             raise BadRow(f"column {field!r}: {value!r} seconds is far off; are these milliseconds? Divide by 1000")

@@ -51,6 +51,7 @@ class TestJsonLines:
         [
             ("{", "not JSON"),
             ('["text"]', "not a JSON object but a list"),
+            ('{"text": "\\ud83d", "label": "x"}', "half of a surrogate pair"),
             ('{"label": "x"}', "no column 'text'; it has: 'label'"),
             ('{"text": "a", "label": null}', "'label' is empty"),
             ('{"text": "", "label": "x"}', "'text' is empty"),
@@ -82,6 +83,9 @@ class TestJsonLines:
             jsonl(write("a.jsonl", "\n\n"))
         with pytest.raises(DataError, match="no row in it that could be used"):
             jsonl(write("a.jsonl", "{\n"), bad_rows="skip")
+
+    def test_an_escaped_surrogate_pair_is_one_character(self, write):
+        assert jsonl(write("a.jsonl", '{"text": "\\uD83D\\ude00"}')).tokens() == [["😀"]]
 
     def test_more_rows_than_one_piece(self, write):
         path = write("a.jsonl", "".join(json.dumps({"text": f"w{i}", "label": "x"}) + "\n" for i in range(20_000)))
@@ -176,7 +180,15 @@ def test_times_are_read_in_the_usual_forms(value, meant):
 
 
 @pytest.mark.parametrize(
-    ("value", "why"), [("yesterday", "is no time"), ("1709294400123", "milliseconds"), ([1], "is no time"), ("", "is no time")]
+    ("value", "why"),
+    [
+        ("yesterday", "is no time"),
+        ("1709294400123", "milliseconds"),
+        (True, "is no time"),
+        (float("nan"), "is no time"),
+        ([1], "is no time"),
+        ("", "is no time"),
+    ],
 )
 def test_what_is_no_time_is_refused(value, why):
     with pytest.raises(ValueError, match=why):
