@@ -241,10 +241,10 @@ class CharacterCNN(nn.Module):
         """
         spaced_BTL = F.pad(characters_BTL, (0, self.reach))
         spaced_BN = spaced_BTL.flatten(1)
-        blank_BN1 = (spaced_BN == 0)[:, :, None]
-        letters_BND = self.bytes(spaced_BN).masked_fill(blank_BN1, 0)
-        answers_BNF = self.filters(letters_BND.mT).mT.masked_fill(blank_BN1, 0)
-        return F.relu(answers_BNF.unflatten(1, spaced_BTL.shape[1:]).amax(2))
+        real_BN = (spaced_BN != 0).to(self.bytes.weight.dtype)
+        letters_BND = self.bytes(spaced_BN) * real_BN[:, :, None]
+        answers_BFN = self.filters(letters_BND.mT) * real_BN[:, None, :]
+        return F.relu(F.max_pool1d(answers_BFN, spaced_BTL.shape[2])).mT
 
 
 class BothWays(nn.Module):

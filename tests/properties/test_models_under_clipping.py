@@ -1,0 +1,107 @@
+"""The real models under the real clippers: norms and clipped sums against single sentences run alone, padding and all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.oracles import per_example as oracle
+from torch import nn
+
+from holdfast import models, tasks
+from holdfast.core.randomness import Streams
+from holdfast.data import Dataset, Example
+from holdfast.models.hub import PieceFeaturiser
+from holdfast.privacy import Execution
+from holdfast.privacy.sums import per_example, squared_norms
+from holdfast.training.evaluation import losses_of
+
+TINY = {"embedding": 5, "hidden": 4, "characters": 3, "character_width": 2}
+WORDS = ("play", "Jazz", "in", "Llanfairpwllgwyngyll", "a", "é", "stop")
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("vectors") / "vectors.txt"
+    path.write_text("play 1 2\njazz 3 -4\npolka 0 1\n")
+    return str(path)
+
+
+def made(name: str, vectors: str) -> models.ModelSettings:
+    return {
+        "bilstm": models.BiLSTM(**TINY),
+        "bilstm, two layers": models.BiLSTM(**TINY, layers=2, vocabulary="hashed", buckets=3),
+        "bilstm, frozen vectors": models.BiLSTM(**TINY, vectors=vectors),
+        "bilstm, trained vectors": models.BiLSTM(**{**TINY, "characters": 0}, vectors=vectors, freeze_vectors=False),
+        "transformer": models.Transformer(width=8, layers=1, heads=2, feedforward=8, max_length=5),
+    }[name]
+
+
+NAMES = ["bilstm", "bilstm, two layers", "bilstm, frozen vectors", "bilstm, trained vectors", "transformer"]
+
+
+def corpus(lengths: list[int], seed: int) -> Dataset:
+    """Sentences of these lengths, after one that holds every word and label."""
+    rng = np.random.default_rng(seed)
+    rows = [Example(tokens=WORDS, label="ask", tags=("O", "B-x", "I-x", "O", "O", "O", "O"))]
+    rows.append(Example(tokens=("stop",), label="play", tags=("O",)))
+    for length in lengths:
+        tokens = tuple(WORDS[place] for place in rng.integers(0, len(WORDS), length))
+        tags = tuple(("O", "B-x", "I-x")[place] for place in rng.integers(0, 3, length))
+        rows.append(Example(tokens=tokens, label=("ask", "play")[length % 2], tags=tags))
+    return Dataset.from_examples(rows, name="drawn", split="train")
+
+
+def check(module: nn.Module, encoded: tasks.EncodedDataset, task: tasks.Task) -> None:
+    rows = np.arange(len(encoded))
+    loss_of = losses_of(task, module, encoded, device=torch.device("cpu"))
+    alone = oracle.gradients(module, lambda row: loss_of(np.array([row])).sum(), len(rows))
+    norms = torch.tensor([oracle.norm(one) for one in alone])
+    torch.testing.assert_close(squared_norms(module, loss_of, rows).sqrt(), norms, rtol=1e-4, atol=1e-5)
+    clip_norm = float(norms.median())
+    got = per_example(module, loss_of, rows, clip_norm=clip_norm, execution=Execution(physical_batch_size=4))
+    want = oracle.clipped_sum(alone, clip_norm)
+    assert got.keys() == want.keys()
+    for name, gradient in want.items():
+        torch.testing.assert_close(got[name], gradient, rtol=1e-3, atol=1e-5 * max(1.0, clip_norm))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None, max_examples=8)
+@given(lengths=st.lists(st.integers(1, 8), min_size=1, max_size=5), seed=st.integers(0, 99))
+def test_clipped_sums_of_our_models_equal_the_loop(name: str, lengths: list[int], seed: int, vectors: str):
+    task, data, model = tasks.IntentSlot(), corpus(lengths, seed), made(name, vectors)
+    featuriser, labels = model.featuriser(data.tokens()), task.labels(data)
+    module = model.build(featuriser, labels, Streams(seed)).eval()
+    check(module, task.encode(data, featuriser, labels), task)
+
+
+@pytest.mark.parametrize("task", [tasks.Classification(), tasks.Tagging()], ids=lambda task: task.name)
+def test_clipped_sums_of_one_head_equal_the_loop(task: tasks.Task, vectors: str):
+    data, model = corpus([3, 1, 6], 1), made("bilstm", vectors)
+    featuriser, labels = model.featuriser(data.tokens()), task.labels(data)
+    check(model.build(featuriser, labels, Streams(1)).eval(), task.encode(data, featuriser, labels), task)
+
+
+@pytest.mark.parametrize("freeze", ["none", "embeddings", "encoder"])
+def test_clipped_sums_of_a_pretrained_encoder_equal_the_loop(freeze: str, tmp_path: Path):
+    import tokenizers
+
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "play", "jazz", "in", "llan", "##fair", "a", "stop"]
+    cutter = tokenizers.Tokenizer(tokenizers.models.WordPiece({piece: place for place, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    cutter.normalizer = tokenizers.normalizers.Lowercase()
+    cutter.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12, "max_position_embeddings": 32}
+    torch.manual_seed(0)
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(pieces), **sizes)).save_pretrained(tmp_path)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=cutter, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(tmp_path)
+
+    task, data = tasks.IntentSlot(), corpus([2, 5, 1], 2)
+    model = models.Hub(name=str(tmp_path), freeze=freeze, max_length=9)
+    featuriser, labels = model.featuriser(data.tokens()), task.labels(data)
+    assert isinstance(featuriser, PieceFeaturiser)
+    module = model.build(featuriser, labels, Streams(2)).eval()
+    check(module, task.encode(data, featuriser, labels), task)
