@@ -13,7 +13,13 @@ ENTRY_POINT_GROUP = "holdfast"
 
 CATALOG: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "task": MappingProxyType({"intent-slot": "holdfast.tasks:IntentSlot", "classification": "holdfast.tasks:Classification"}),
+        "task": MappingProxyType(
+            {
+                "intent-slot": "holdfast.tasks:IntentSlot",
+                "classification": "holdfast.tasks:Classification",
+                "tagging": "holdfast.tasks:Tagging",
+            }
+        ),
         "mechanism": MappingProxyType(
             {"none": "holdfast.privacy:non_private", "dp-sgd": "holdfast.privacy:dp_sgd", "edp-sgd": "holdfast.privacy:edp_sgd"}
         ),

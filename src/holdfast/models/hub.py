@@ -131,13 +131,17 @@ class Hub:
 
     def describe(self) -> dict[str, object]:
         """Says in plain JSON what the settings are; a folder by its name and the hash of its weights, not by its place."""
-        weights = self.folder() / "model.safetensors"
-        digest = None
-        if weights.is_file():
-            with weights.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        name = Path(self.name).name if Path(self.name).is_dir() else self.name
-        return {"model": self.kind, **asdict(self), "name": name, "sha256": digest}
+        place = Path(self.name)
+        name = place.name if place.is_absolute() or place.is_dir() else self.name
+        return {"model": self.kind, **asdict(self), "name": name, "sha256": self._fingerprint()}
+
+    def _fingerprint(self) -> str | None:
+        """The sha256 of the weights, or None where they lie in several files or are not here any more."""
+        try:
+            with (self.folder() / "model.safetensors").open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except (InputError, OSError):
+            return None
 
     def _tagger(self, encoder: Any, labels: Labels) -> EncoderTagger:
         if getattr(encoder, "pooler", None) is not None:

@@ -212,6 +212,8 @@ def test_the_description_tells_the_folder_by_hash_and_not_by_place(folder: Path)
     assert described["name"] == "tiny"
     assert len(described["sha256"]) == 64
     assert str(folder.parent) not in str(described)
+    folder.rename(folder.with_name("gone"))
+    assert Hub(name=str(folder)).describe() == described | {"sha256": None}
 
 
 def test_minilm_comes_with_an_extra(monkeypatch: pytest.MonkeyPatch):
