@@ -153,7 +153,7 @@ def _blind_area(sides: Sequence[Sequence[Row]]) -> Area:
     bags = _bags([row for side in sides for row in side])
     member = np.repeat([True, False], [len(side) for side in sides])
     held = np.concatenate([np.arange(len(side)) % 2 == 0 for side in sides])  # `_sample` has shuffled the rows
-    model = LogisticRegression(max_iter=200).fit(bags[~held], member[~held])
+    model = LogisticRegression(solver="liblinear").fit(bags[~held], member[~held])
     scores = model.decision_function(bags[held])
     return Area.between(scores[member[held]], scores[~member[held]])
 
