@@ -39,10 +39,9 @@ def generate(settings: AssistantSettings | None = None, *, canaries: Sequence[Ex
     (300, ('device', 'dialect'))
     """
     settings = settings or AssistantSettings()
-    table, order = _table(settings), _order(settings)
-    first, second = settings.train, settings.train + settings.validation
-    rows = {"train": order[:first], "validation": order[first:second], "test": order[second:]}
-    parts = {split: Dataset.from_table(table.take(pa.array(where)), name=NAME, split=split) for split, where in rows.items()}
+    plan = _plan(settings)
+    table = _table(plan, settings)
+    parts = {part: Dataset.from_table(table.take(pa.array(rows)), name=NAME, split=part) for part, rows in _parts(plan, settings).items()}
     train = plant_canaries(parts["train"], canaries, copies=copies, streams=_streams(settings).child("canaries"))
     return DataSplits(NAME, train, parts["validation"], parts["test"])
 
@@ -54,9 +53,9 @@ def clean_labels(settings: AssistantSettings | None = None) -> dict[str, list[st
         Split name to one intent for each utterance, in the order of `generate` without canaries.
     """
     settings = settings or AssistantSettings()
-    clean = np.array(compiled().intents, dtype=object)[_plan(settings).intents][_order(settings)]
-    first, second = settings.train, settings.train + settings.validation
-    return {"train": clean[:first].tolist(), "validation": clean[first:second].tolist(), "test": clean[second:].tolist()}
+    plan = _plan(settings)
+    names = np.array(compiled().intents, dtype=object)
+    return {part: names[plan.intents[rows]].tolist() for part, rows in _parts(plan, settings).items()}
 
 
 @dataclass(frozen=True)
@@ -90,18 +89,17 @@ def _plan(settings: AssistantSettings) -> _Plan:
     return _Plan(population, speakers, seconds, clean, labels, rare)
 
 
-def _order(settings: AssistantSettings) -> Ints:
-    """Rows of the table in the order of the parts; at random they already are in random order."""
-    if settings.split == "time":
-        return np.argsort(_plan(settings).seconds, kind="stable")
-    return np.arange(settings.train + settings.validation + settings.test)
+def _parts(plan: _Plan, settings: AssistantSettings) -> dict[str, Ints]:
+    """Which rows make each part; without a split by time they stand in random order already."""
+    order = np.argsort(plan.seconds, kind="stable") if settings.split == "time" else np.arange(len(plan.seconds))
+    train, validation, test = np.split(order, np.cumsum([settings.train, settings.validation]))
+    return {"train": train, "validation": validation, "test": test}
 
 
-def _table(settings: AssistantSettings) -> pa.Table:
-    plan, grammar = _plan(settings), compiled()
-    said = spell(plan.intents, plan.rare, plan.speakers, slot_noise=settings.slot_noise, streams=_streams(settings))
+def _table(plan: _Plan, settings: AssistantSettings) -> pa.Table:
+    grammar, speakers = compiled(), plan.speakers
+    said = spell(plan.intents, plan.rare, speakers, slot_noise=settings.slot_noise, streams=_streams(settings))
     ends = pa.array(np.concatenate([[0], np.cumsum(said.counts)]), pa.int32())
-    speakers = plan.speakers
     dialect, device = plan.population.minority[speakers].astype(np.int32), plan.population.control[speakers]
     return pa.table(
         {
