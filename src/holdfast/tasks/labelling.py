@@ -55,7 +55,7 @@ class LabellingTask:
         return {"task": self.name, **asdict(self)}
 
     def labels(self, train: Dataset) -> Labels:
-        """Reads the labels off the training data, in alphabetical order, "O" first.
+        """Reads the labels off the training data, in alphabetical order, "O" first; with B-x comes I-x, seen or not.
 
         Raises:
             InputError: If a column that the task needs is missing, or there are no examples.
@@ -64,6 +64,7 @@ class LabellingTask:
             raise InputError(f"{self.name}: the training data {train.name!r} hold no examples; give at least one")
         sentence = tuple(sorted(set(train.labels()))) if self.labels_sentences else ()
         tokens = set(chain.from_iterable(train.tags())) if self.labels_words else set()
+        tokens |= {f"I-{tag[2:]}" for tag in tokens if tag.startswith("B-")}  # a chunk of one word may well be longer elsewhere
         return Labels(sentence, tuple(sorted(tokens, key=lambda tag: (tag != OUTSIDE, tag))))
 
     def encode(self, dataset: Dataset, featuriser: Featuriser, labels: Labels) -> EncodedDataset:

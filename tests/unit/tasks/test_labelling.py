@@ -30,6 +30,12 @@ def test_labels_are_in_alphabetical_order_with_outside_first(train: Dataset):
     assert Tagging().labels(train).sentence == ()
 
 
+def test_a_chunk_of_one_word_may_be_longer_elsewhere():
+    rows = [Example(tokens=("Ann",), tags=("B-person",)), Example(tokens=("a", "b"), tags=("I-loose", "DET"))]
+    labels = Tagging().labels(Dataset.from_examples(rows, name="tiny", split="train"))
+    assert labels.tokens == ("B-person", "DET", "I-loose", "I-person")  # no B-loose: where none begins, I-loose may stand anywhere
+
+
 def test_data_without_what_a_task_needs_are_refused(train: Dataset):
     bare = Dataset.from_examples([Example(tokens=("stop",))], name="bare", split="train")
     with pytest.raises(InputError, match="no column 'label'"):
