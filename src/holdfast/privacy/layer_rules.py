@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from holdfast.privacy.recurrence import LSTMWalk
+
 Gradients = dict[str, Tensor]
 
 
@@ -261,8 +263,7 @@ class LSTMRule:
     """`nn.LSTM`: one layer, one direction, batch first, called on a padded (B, T, D) tensor alone.
 
     The gradient of the gates' pre-activation, D_BTG with G = 4H, is the output gradient of both matrices, so one Gram
-    matrix serves the whole cell: sum_ts (<x_t, x_s> + <h_t-1, h_s-1> + 2) <d_t, d_s>. To have D from the ordinary
-    backward pass, the pre-activation is computed first and handed to an LSTM whose input matrix is the identity.
+    matrix serves the whole cell: sum_ts (<x_t, x_s> + <h_t-1, h_s-1> + 2) <d_t, d_s>.
     """
 
     def forward(self, layer: Any, watch: Watch, examples: int, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -271,12 +272,9 @@ class LSTMRule:
         gates = F.linear(x, layer.weight_ih_l0.detach(), bias)
         previous = x.new_zeros(*x.shape[:2], layer.hidden_size)  # h_t-1; filled below, once the outputs are known
         gates = watch(gates, (x, previous))
-        identity = torch.eye(gates.shape[-1], dtype=gates.dtype, device=gates.device)
-        zeros = gates.new_zeros(1, x.shape[0], layer.hidden_size)
-        weights = [identity, layer.weight_hh_l0.detach()]
-        output, h, c = torch.lstm(gates, (zeros, zeros), weights, False, 1, 0.0, layer.training, False, True)
+        output, cell = LSTMWalk.apply(gates, layer.weight_hh_l0.detach())
         previous.data[:, 1:] = output.detach()[:, :-1]
-        return output, (h, c)
+        return output, (output[:, -1][None], cell[None])
 
     @staticmethod
     def _matrices(use: Use) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import replace
-from importlib import metadata
 from typing import Any
-
-import torch
 
 from holdfast import catalog, models, privacy
 from holdfast.core.errors import Interrupted, TrainingStopped
@@ -15,12 +11,10 @@ from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress
 from holdfast.data import DataSplits
 from holdfast.privacy import Mechanism
-from holdfast.runs import RunFolder, RunRecord, now
+from holdfast.runs import RunFolder, RunRecord
 from holdfast.study.plan import RunPlan, StudyPlan
 from holdfast.tasks import Task
-from holdfast.training import FittedModel, train
-
-VERSIONS = ("holdfast", "torch", "dp-accounting", "numpy", "scikit-learn", "seqeval")
+from holdfast.training import FittedModel, new_record, train
 
 
 def make_task(plan: StudyPlan) -> Task:
@@ -51,7 +45,7 @@ def train_run(
     """Trains one run and writes its record, which also tells of a run that did not reach its end."""
     mechanism = make_mechanism(plan, run, len(data.train))
     settings = models.settings(plan.model.name, {**plan.model.options, **run.model})
-    record = _record(plan, run, data, mechanism, command)
+    record = new_record(run.name, data, mechanism=mechanism, model=settings.describe(), settings=resolved(plan, run), command=command)
     folder.write(record)
     try:
         fitted = train(
@@ -82,21 +76,6 @@ def attack_run(plan: StudyPlan, fitted: FittedModel, data: DataSplits) -> Eviden
     return found
 
 
-def _record(plan: StudyPlan, run: RunPlan, data: DataSplits, mechanism: Mechanism, command: str) -> RunRecord:
-    return RunRecord(
-        name=run.name,
-        status="running",
-        created=now(),
-        settings=resolved(plan, run),
-        environment=environment(),
-        data=data.summary(),
-        model={"name": plan.model.name, **plan.model.options, **run.model},
-        mechanism=mechanism.describe(),
-        evidence=Evidence(),
-        command=command,
-    )
-
-
 def resolved(plan: StudyPlan, run: RunPlan) -> dict[str, Any]:
     """All settings of a run, as plain data: what decides whether a finished run may be used again."""
     return {
@@ -107,9 +86,3 @@ def resolved(plan: StudyPlan, run: RunPlan) -> dict[str, Any]:
         "run": run.model_dump(exclude_none=True),
         "audit": plan.audit.model_dump(mode="json"),
     }
-
-
-def environment() -> dict[str, Any]:
-    """Versions, platform and threads."""
-    versions = {name: metadata.version(name) for name in VERSIONS}
-    return {"python": platform.python_version(), "platform": platform.platform(), "threads": torch.get_num_threads(), "versions": versions}

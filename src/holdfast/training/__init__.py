@@ -2,6 +2,7 @@
 
 from holdfast.training.fitted import FittedModel
 from holdfast.training.fitting import train
+from holdfast.training.records import new_record
 from holdfast.training.settings import TrainingSettings
 
-__all__ = ["FittedModel", "TrainingSettings", "train"]
+__all__ = ["FittedModel", "TrainingSettings", "new_record", "train"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from holdfast.data import Dataset, DataSplits
 from holdfast.models import Featuriser, Labels
 from holdfast.privacy import Mechanism
 from holdfast.privacy.mechanism import NAIVE, SECOND_OPINION
+from holdfast.runs import RunRecord
 from holdfast.tasks import EncodedDataset, Prediction, Task
 from holdfast.training import evaluation
 from holdfast.training.checkpoints import TrainingState
@@ -37,7 +38,7 @@ class FittedModel:
         claim: The promise, or None where there is none.
         data: What it was trained on.
         history: Times and validation losses.
-        described: Resolved settings of model, training and task, as plain data.
+        described: The record of the run without its evidence.
         device: Where the module is.
     """
 
@@ -50,7 +51,7 @@ class FittedModel:
     claim: PrivacyClaim | None
     data: DataSplits
     history: TrainingState
-    described: Mapping[str, Any]
+    described: RunRecord
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     _encoded: dict[str, EncodedDataset] = field(default_factory=dict, repr=False)
 
@@ -71,6 +72,11 @@ class FittedModel:
         if data.content_hash not in self._encoded:
             self._encoded[data.content_hash] = self.task.encode(data, self.featuriser, self.labels)
         return self._encoded[data.content_hash]
+
+    @property
+    def record(self) -> RunRecord:
+        """The run as a report takes it: settings, promise, cost, and usefulness on the test set."""
+        return replace(self.described, status="finished").adding(self.evidence() + self.evaluate(self.data.test))
 
     def evidence(self) -> Evidence:
         """The promise, the cost in time, and the training curve."""

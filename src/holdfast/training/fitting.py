@@ -22,6 +22,7 @@ from holdfast.tasks import EncodedDataset, Task
 from holdfast.training import evaluation
 from holdfast.training.checkpoints import keep_key
 from holdfast.training.fitted import FittedModel
+from holdfast.training.records import new_record
 from holdfast.training.settings import TrainingSettings
 from holdfast.training.trainer import Trainer
 
@@ -84,9 +85,10 @@ def train(
         folder=folder,
         on_progress=on_progress,
     )
+    record = new_record(name, data, mechanism=mechanism, model=plan.model_settings.describe(), settings={**described, "seed": seed})
     history = trainer.run(resume=resume)
     claim = mechanism.claim(name, conditions=_conditions(plan.featuriser, seed))
-    return FittedModel(name, task, plan.module, plan.featuriser, plan.labels, mechanism, claim, data, history, described, plan.device)
+    return FittedModel(name, task, plan.module, plan.featuriser, plan.labels, mechanism, claim, data, history, record, plan.device)
 
 
 @dataclass(frozen=True, eq=False)
