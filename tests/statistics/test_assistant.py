@@ -208,6 +208,7 @@ class TestDifficulty:
 def test_a_million_utterances_are_made_in_under_a_minute_and_do_not_live_as_objects():
     script = """
 import resource, time
+from holdfast.data import load_data
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 start = time.process_time()
 data = load_data("assistant:train=1000000,validation=1000,test=1000", seed=1)
