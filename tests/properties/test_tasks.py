@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from holdfast import models
 from holdfast.core.randomness import Streams
 from holdfast.data import Dataset, Example
-from holdfast.tasks import Batch, Classification, IntentSlot, Prediction, Tagging, Task
+from holdfast.tasks import Batch, Classification, EncodedDataset, IntentSlot, Prediction, Tagging, Task
 from holdfast.tasks.labelling import sentence_loss
 from holdfast.testing import check_task
 
@@ -143,6 +143,30 @@ class OtherSubject(Classification):
         return super().score(dataset, predictions, subject="mine")
 
 
+@dataclass(frozen=True, kw_only=True)
+class NotFinite(Classification):
+    """A planted fault: a loss that is no number."""
+
+    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return super().per_example_loss(model, batch) / torch.zeros(len(batch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LosesOne(Classification):
+    """A planted fault: an example is left out."""
+
+    def encode(self, dataset: Dataset, featuriser: models.Featuriser, labels: models.Labels) -> EncodedDataset:
+        return super().encode(dataset.take(np.arange(1, len(dataset))), featuriser, labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmeasured(Classification):
+    """A planted fault: nothing is measured."""
+
+    def score(self, dataset: Dataset, predictions: list[Prediction], *, subject: str) -> tuple:
+        return ()
+
+
 @pytest.mark.parametrize(
     ("task", "clause"),
     [
@@ -151,6 +175,9 @@ class OtherSubject(Classification):
         (OneLoss(), "gives the shape"),
         (LastWins(), "other predictions for examples alone"),
         (OtherSubject(), "another subject"),
+        (NotFinite(), "not finite"),
+        (LosesOne(), "encode gives 3 examples for 4"),
+        (Unmeasured(), "no estimate"),
     ],
 )
 def test_planted_faults_are_caught(task: Task, clause: str):

@@ -192,6 +192,22 @@ def test_a_name_that_is_not_here_is_not_fetched_unasked(monkeypatch: pytest.Monk
         Hub(name="nobody/nothing").featuriser([])
 
 
+def test_a_name_is_found_in_the_cache_without_a_network(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, built):
+    kept = tmp_path / "cache" / "models--somebody--tiny"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text("c0ffee")
+    (kept / "snapshots").mkdir()
+    folder.rename(kept / "snapshots" / "c0ffee")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was asked"))
+    module, featuriser = built(Hub(name="somebody/tiny", max_length=20))
+    assert featuriser.encode([["jazz"]]).pieces.values.tolist() == [2, 5, 3]
+    assert sum(parameter.numel() for parameter in module.parameters()) > 1000
+    assert Hub(name="somebody/tiny").describe()["name"] == "somebody/tiny"
+    with pytest.raises(InputError, match="neither a folder nor in the local Hugging Face cache"):
+        Hub(name="somebody/tiny", revision="v2").featuriser([])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
