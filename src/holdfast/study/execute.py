@@ -44,7 +44,7 @@ class StudyResult:
 
 
 def phases(plan: StudyPlan) -> Mapping[str, float]:
-    """The phases that a study reports progress for, each with its rough share of the time."""
+    """The phases that a study of this plan reports progress for, each with its rough share of the time."""
     found = {"data": 1.0}
     for run in plan.run:
         weight = {"none": 8.0, "edp-sgd": 10.0, "dp-sgd": 14.0}[run.mechanism]

@@ -95,9 +95,9 @@ def test_prints_a_row_for_each_run_and_the_file_to_open(study: Path, asked: Call
     assert main(["run", str(study)]) == 0
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [
-        "run     epsilon  intent accuracy  membership auc       seconds per epoch",
-        "plain   -        0.971            -                    -",
-        "dp-sgd  7.99     0.81             0.52 [0.49, 0.551]   3.14",
+        "run     epsilon  intent accuracy  membership auc      seconds per epoch",
+        "plain   -        0.971            -                   -",
+        "dp-sgd  7.99     0.81             0.52 [0.49, 0.551]  3.14",
         "dp-sgd: not contradicted. The attack shows little.",
         "open out/trust.html",
     ]
