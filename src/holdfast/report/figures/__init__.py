@@ -1,0 +1,97 @@
+"""The charts of a report, each in a wide and a narrow drawing, with a text alternative and a word for the case of no data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.report.document import Document
+from holdfast.report.figures import cost, roc, tradeoff
+from holdfast.report.figures.svg import render
+
+WIDE, NARROW = 736, 346  # pixels, about
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A chart of the page.
+
+    Args:
+        name: Its id on the page.
+        title: What it shows, in a phrase.
+        caption: How to read it, in sentences.
+        empty: What to say in place of the drawings where there is nothing to draw, or empty.
+        wide: An `<svg>` element for wide screens and print.
+        narrow: The same for narrow screens.
+    """
+
+    name: str
+    title: str
+    caption: str
+    empty: str = ""
+    wide: str = ""
+    narrow: str = ""
+
+
+def trade_off(document: Document) -> Figure:
+    """Usefulness against promise."""
+    caption = "Lines are the intervals of the scores."
+    if any(document.estimate("epsilon_naive", name) for name in document.private):
+        caption += (
+            " A hollow mark stands where naive accounting would put a run that clips micro-batches; the filled mark is what is proved."
+        )
+    if not tradeoff.scores(document):
+        return Figure(name="tradeoff", title=_TRADE_OFF, caption="", empty="The usefulness of the runs was not measured.")
+    wide = tradeoff.chart(document, width=318, height=230, columns=2)
+    narrow = tradeoff.chart(document, width=292, height=200, columns=1)
+    return _figure("tradeoff", _TRADE_OFF, caption, tradeoff.describe(document), wide, narrow)
+
+
+def times(document: Document) -> Figure:
+    """Time for an epoch against the baseline."""
+    title = f"Time for one epoch, as a multiple of {document.baseline}"
+    if not cost.times(document):
+        return Figure(name="times", title=title, caption="", empty="The time of the runs was not measured.")
+    if len(cost.times(document)) == 1:
+        return Figure(name="times", title="Time for one epoch", caption="", empty="Only one run was timed, so there is nothing to compare.")
+    caption = "The median epoch; lines span the fastest and the slowest."
+    wide, narrow = (cost.time_chart(document, width=width) for width in (WIDE, NARROW))
+    return _figure("times", title, caption, cost.describe_times(document), wide, narrow)
+
+
+def losses(document: Document) -> Figure:
+    """Training curves."""
+    title = "How the loss went down"
+    if not cost.losses(document):
+        return Figure(name="losses", title=title, caption="", empty="No training curve was recorded.")
+    wide, narrow = cost.loss_chart(document, width=700, height=210), cost.loss_chart(document, width=310, height=190)
+    return _figure("losses", title, "Each line carries its run's name at the end.", cost.describe_losses(document), wide, narrow)
+
+
+def attack(document: Document) -> Figure:
+    """ROC of the attack with the cap of each promise."""
+    title = "Members found against non-members accused"
+    if not roc.has_any(document):
+        return Figure(name="roc", title=title, caption="", empty="No run was attacked, so no ROC was measured.")
+    caption = (
+        "Both axes are logarithmic: an attack that is right about few people is still an attack. Coloured: the run and its pointwise "
+        f"interval. Grey: the other runs. Dotted: guessing. {_caps(document)}To the left of the upright line fewer than "
+        f"{roc.FEWEST} wrongly accused non-members stand behind the curve."
+    )
+    wide, narrow = roc.chart(document, width=302, height=190, columns=2), roc.chart(document, width=276, height=170, columns=1)
+    return _figure("roc", title, caption, roc.describe(document), wide, narrow)
+
+
+FIGURES: dict[str, Callable[[Document], Figure]] = {"tradeoff": trade_off, "times": times, "losses": losses, "roc": attack}
+
+_TRADE_OFF = "How useful each run is, and how much it promises"
+
+
+def _caps(document: Document) -> str:
+    return "Dashed: the most that the run's promise allows any attack; the shaded region is ruled out. " if document.private else ""
+
+
+def _figure(name: str, title: str, caption: str, alternative: str, wide: Any, narrow: Any) -> Figure:
+    drawings = {size: render(chart, name=f"{name}-{size}", alternative=alternative) for size, chart in (("wide", wide), ("narrow", narrow))}
+    return Figure(name=name, title=title, caption=caption, **drawings)

@@ -1,0 +1,329 @@
+"""The parts of the page below the first screen: each says first what was found, then shows it, then holds the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from holdfast.core.claim import PrivacyClaim
+from holdfast.core.evidence import Curve, Estimate
+from holdfast.report import words
+from holdfast.report.comparison import HOW_DIFFERENCES, difference, ratio
+from holdfast.report.document import Document
+from holdfast.report.figures import attack, losses, times, trade_off
+from holdfast.report.figures.cost import LOSSES
+from holdfast.report.figures.tradeoff import scores
+from holdfast.report.front import best, leakage_sentence
+from holdfast.report.numbers import label, label_of, named, share, significant, written
+from holdfast.report.view import Cell, Point, Section, Table, cell, hint, listing, methods
+
+FPRS = (0.1, 0.01, 0.001)
+_LEAKAGE = ("membership_auc", "tpr_at_fpr", "membership_advantage", "epsilon_lower_bound", "blind_auc")
+_PROMISE = ("epsilon", "epsilon_naive", "epsilon_rdp", "seconds_per_epoch", "parameters")
+_SHOWN_EPOCHS = 12
+_ABSENT = {
+    "Federation": "No run was trained across clients.",
+    "Fairness": "No group was compared with another: nothing here says that the model serves all alike.",
+    "Mitigation and rewriting": "No text was rewritten and no measure against unfairness was taken.",
+}
+
+
+def sections(document: Document) -> list[Section]:
+    """Every part of the page, in order."""
+    found = [training(document), leakage(document)]
+    rest = others(document)
+    return [*found, *([rest] if rest else []), *absent(), limits(document), reproduction(document)]
+
+
+def training(document: Document, *, drawn: bool = True) -> Section:
+    """How useful the runs are, what they promise, and what that costs.
+
+    Args:
+        document: What is known.
+        drawn: False leaves the charts out.
+    """
+    claims = [claim for name in document.private if (claim := document.claim(name)) is not None]
+    tables = [table for table in (_promises(document, claims), _usefulness(document), _times(document), _losses(document)) if table]
+    measured = [estimate for quantity in (*scores(document), *_PROMISE) for estimate in _all(document, quantity)]
+    return Section(
+        name="training",
+        title="Training and promise",
+        finding=_training_finding(document),
+        points=tuple(_conditions(document, claims)),
+        points_title="What the promises rest on" if claims else "",
+        figures=(trade_off(document), times(document), losses(document)) if drawn else (),
+        tables=(*tables, methods("How these numbers were measured", [(label(estimate), estimate) for estimate in measured])),
+    )
+
+
+def leakage(document: Document, *, drawn: bool = True) -> Section:
+    """What the attacks found, and what that makes of each promise.
+
+    Args:
+        document: What is known.
+        drawn: False leaves the chart out.
+    """
+    measured = [estimate for quantity in _LEAKAGE for estimate in _all(document, quantity)]
+    points = [
+        Point(lead=f"{name}: {verdict.outcome}.", text=verdict.reason, run=run)
+        for run, name in enumerate(document.names)
+        if (verdict := document.verdict(name)) is not None
+    ]
+    tables = (_attacks(document), methods("How these numbers were measured", [(label(estimate), estimate) for estimate in measured]))
+    return Section(
+        name="leakage",
+        title="Leakage",
+        finding=_leakage_finding(document),
+        points=tuple(points),
+        points_title="The verdict on each promise" if points else "",
+        figures=(attack(document),) if drawn else (),
+        tables=tables if measured else (),
+        tone="plain" if measured or points else "missing",
+    )
+
+
+def others(document: Document) -> Section | None:
+    """Whatever was measured that no other part shows; nothing is left out in silence."""
+    known = {*scores(document), *_PROMISE, *_LEAKAGE}
+    extra = [estimate for estimate in document.evidence.estimates if estimate.name not in known]
+    if not extra:
+        return None
+    rows = tuple((_named(document, estimate.subject), Cell(text=label(estimate)), cell(estimate)) for estimate in extra)
+    count = f"{len(extra)} other figure{'s were' if len(extra) > 1 else ' was'} measured."
+    tables = (Table(title="The figures", columns=("Run", "Quantity", "Value"), rows=rows), _sources(extra))
+    return Section(name="others", title="Other measurements", finding=count, tables=tables)
+
+
+def absent() -> list[Section]:
+    """What no part of the evidence speaks of."""
+    return [Section(name=title.split()[0].lower(), title=title, finding=sentence, tone="missing") for title, sentence in _ABSENT.items()]
+
+
+def limits(document: Document) -> Section:
+    """What the reader must not take from the page."""
+    found = list(document.evidence.notes)
+    found.append("Each run was trained once. Intervals say how far a figure moves with other test examples, not with another seed.")
+    weak = [claim for name in document.private if (claim := document.claim(name)) and words.strength(claim) in ("weak", "very weak")]
+    if weak:
+        named = words.listed([f"{claim.subject} ({words.short(claim)})" for claim in weak])
+        found.append(
+            f"The promise of {named} rules out little in the worst case; that an attack found little is a measurement, not a proof."
+        )
+    if document.private and any(document.seeds.values()):
+        found.append(
+            "The seeds stand below so that the runs can be repeated. Whoever has a seed can replay the noise: "
+            "train a model for release again, with a secret seed."
+        )
+    if any(document.estimate("seconds_per_epoch", name) for name in document.names):
+        found.append("Times hold for the machine and the settings named below.")
+    points = tuple(Point(lead="", text=text) for text in dict.fromkeys(found))
+    count = "One limit bears" if len(points) == 1 else f"{len(points)} limits bear"
+    return Section(name="limits", title="What this does not show", finding=f"{count} on the figures above.", points=points)
+
+
+def reproduction(document: Document) -> Section:
+    """Study file, commands, versions, seeds and hashes."""
+    blocks = [("Command", "\n".join(document.commands)), ("Study file", document.study)]
+    hashes = {"all of it": document.data["content_hash"]} if "content_hash" in document.data else {}
+    splits = document.data.get("splits")
+    if isinstance(splits, Mapping):
+        hashes |= {name: part["content_hash"] for name, part in splits.items() if "content_hash" in part}
+    seeds = {name: found for name, found in document.seeds.items() if found}
+    machine = {key: value for key, value in document.environment.items() if key != "versions"} if "versions" in document.environment else {}
+    tables = (
+        listing(document.versions, title="Versions", columns=("Software", "Version")),
+        listing(machine, title="Machine", columns=("Property", "Value")),
+        listing(seeds, title="Seeds", columns=("Run", "Seed")),
+        listing(hashes, title="Hashes of the data (sha256)", columns=("Part", "Hash")),
+    )
+    return Section(
+        name="reproduce",
+        title="How to reproduce",
+        finding="The runs were made with the command, settings and versions below; evidence.json, beside this page, holds every setting.",
+        blocks=tuple((title, text) for title, text in blocks if text.strip()),
+        tables=tuple(table for table in tables if table is not None),
+    )
+
+
+def _training_finding(document: Document) -> str:
+    measures = scores(document)
+    score = best(document, measures[0]) if measures else None
+    if score is None:
+        return "The usefulness of the runs was not measured."
+    claim, base = document.claim(score.subject), document.estimate(score.name, document.baseline)
+    who = f"{score.subject} ({words.short(claim)})" if claim else score.subject
+    opening = f"The best run with a promise, {who}," if len(document.private) > 1 else f"The run {who}"
+    sentence = f"{opening} reaches {written(score).full} {_lower(label_of(score.name))}"
+    change = difference(score, base) if base is not None and base.subject != score.subject else None
+    if change is not None:
+        sentence += f", {written(change).full} against {document.baseline}"
+    seconds, slowest = (document.estimate("seconds_per_epoch", name) for name in (document.baseline, score.subject))
+    longer = ratio(slowest, seconds) if seconds and slowest and seconds.subject != slowest.subject else None
+    if longer is None:
+        return f"{sentence}."
+    return f"{sentence}, and takes {written(longer).value.removesuffix('×')} times as long for an epoch."
+
+
+def _leakage_finding(document: Document) -> str:
+    outcomes = {name: verdict.outcome for name in document.private if (verdict := document.verdict(name)) is not None}
+    refuted = [name for name, outcome in outcomes.items() if outcome == "contradicted"]
+    if refuted:
+        return f"The attack contradicts the promise of {words.listed(refuted)}."
+    if not outcomes:
+        return leakage_sentence(document)
+    beyond = [name for name, outcome in outcomes.items() if outcome == "not testable"]
+    if not beyond:
+        return "The attack contradicts no promise."
+    if len(beyond) == len(outcomes):
+        return "The attack contradicts no promise, but it could test none of them."
+    return f"The attack contradicts no promise that it could test; it could not test that of {words.listed(beyond)}."
+
+
+def _conditions(document: Document, claims: list[PrivacyClaim]) -> Iterator[Point]:
+    """The conditions of the promises: those that all share once, the others under their run; then other ways of accounting."""
+    shared = [text for text in claims[0].conditions if all(text in claim.conditions for claim in claims)] if claims else []
+    if shared:
+        yield Point(lead="All of them:" if len(claims) > 1 else "", text=f"{_sentence('; '.join(shared))}")
+    for claim in claims:
+        run = document.names.index(claim.subject)
+        own = [text for text in claim.conditions if text not in shared]
+        if own:
+            yield Point(lead=f"{claim.subject}:", text=_sentence("; ".join(own)), run=run)
+        naive = document.estimate("epsilon_naive", claim.subject)
+        if naive is not None and naive.value is not None:
+            why = naive.method.removeprefix("naive: ")
+            text = f"Naive accounting would have claimed {named('ε', naive.value)} ({why}). The promise is {words.short(claim)}."
+            yield Point(lead=f"{claim.subject}:", text=text, run=run)
+
+
+def _promises(document: Document, claims: list[PrivacyClaim]) -> Table | None:
+    """A column for each promise, a row for each thing that gives it a meaning."""
+    if not claims:
+        return None
+    rows: list[tuple[str, list[str]]] = [
+        ("ε", [significant(claim.epsilon) for claim in claims]),
+        ("δ", [significant(claim.delta) for claim in claims]),
+        ("Unit of privacy", [claim.unit for claim in claims]),
+        ("Neighbouring", [claim.neighbouring for claim in claims]),
+        ("Kind", [claim.kind for claim in claims]),
+        ("Strength", [words.strength(claim) for claim in claims]),
+        ("TPR allowed at 1% FPR", [share(claim.cap(words.ALARM)) for claim in claims]),
+        ("Sampler", [claim.sampler for claim in claims]),
+        ("Accountant", [claim.accountant for claim in claims]),
+        ("Noisy steps", [f"{claim.steps:,}" for claim in claims]),
+        (
+            "Other accounts",
+            ["; ".join(f"{significant(value)} ({name})" for name, value in claim.other_accounts.items()) or "–" for claim in claims],
+        ),
+    ]
+    body = tuple((Cell(text=name), *(Cell(text=value) for value in values)) for name, values in rows)
+    return Table(title="The promises in full", columns=("Property", *(claim.subject for claim in claims)), rows=body)
+
+
+def _usefulness(document: Document) -> Table | None:
+    rows = []
+    for measure in scores(document):
+        base = document.estimate(measure, document.baseline)
+        for estimate in _worst(document, measure):
+            change = None if base is None or estimate.subject == document.baseline else difference(estimate, base)
+            last = Cell(text="–") if change is None else cell(change)
+            rows.append((_named(document, estimate.subject), Cell(text=label(estimate)), cell(estimate), last))
+    if not rows:
+        return None
+    columns = ("Run", "Measure", "Value", f"Against {document.baseline}")
+    return Table(title="Usefulness", columns=columns, rows=tuple(rows), text=HOW_DIFFERENCES if len(document.runs) > 1 else "")
+
+
+def _times(document: Document) -> Table | None:
+    base = document.estimate("seconds_per_epoch", document.baseline)
+    rows = []
+    for estimate in _worst(document, "seconds_per_epoch"):
+        longer = None if base is None else ratio(estimate, base)
+        rows.append((_named(document, estimate.subject), cell(estimate), Cell(text="–") if longer is None else cell(longer)))
+    if not rows:
+        return None
+    return Table(title="Times", columns=("Run", label_of("seconds_per_epoch"), f"Against {document.baseline}"), rows=tuple(rows))
+
+
+def _losses(document: Document) -> Table | None:
+    """Losses at about a dozen epochs; evidence.json holds them all."""
+    curves = [curve for quantity in LOSSES for name in document.names if (curve := document.curve(quantity, name)) and curve.x]
+    if not curves:
+        return None
+    epochs = sorted({epoch for curve in curves for epoch in curve.x})
+    step = -(-len(epochs) // _SHOWN_EPOCHS)
+    shown = sorted({*epochs[::step], epochs[-1]})
+    rows = tuple((Cell(text=f"{epoch:g}"), *(Cell(text=_loss_at(curve, epoch)) for curve in curves)) for epoch in shown)
+    heads = [curve.subject if curve.name == curves[0].name else f"{curve.subject} ({label_of(curve.name).lower()})" for curve in curves]
+    return Table(title=f"{label_of(curves[0].name)} by epoch", columns=("Epoch", *heads), rows=rows, text=_sentence(curves[0].method))
+
+
+def _loss_at(curve: Curve, epoch: float) -> str:
+    return f"{curve.y[curve.x.index(epoch)]:.3f}" if epoch in curve.x else "–"
+
+
+def _attacks(document: Document) -> Table:
+    """A row for each attacked run; what was too fine to resolve says so."""
+    rows = []
+    for run, name in enumerate(document.names):
+        claim, verdict = document.claim(name), document.verdict(name)
+        bound = document.estimate("epsilon_lower_bound", name)
+        detectable = verdict.detectable if verdict is not None else None
+        rows.append(
+            (
+                Cell(text=name, run=run),
+                cell(document.estimate("membership_auc", name)),
+                *(_tpr(document.estimate("tpr_at_fpr", name, fpr=fpr), claim, fpr) for fpr in FPRS),
+                cell(document.estimate("membership_advantage", name)),
+                cell(bound),
+                Cell(text="–")
+                if detectable is None
+                else Cell(text=significant(detectable, 3), hint="Largest bound that a perfect attack gives"),
+                Cell(text="none", tone="missing") if claim is None else Cell(text=significant(claim.epsilon)),
+            )
+        )
+    tprs = [f"TPR at {share(fpr)} FPR" for fpr in FPRS]
+    columns = (
+        "Run",
+        "AUC",
+        *tprs,
+        label_of("membership_advantage"),
+        label_of("epsilon_lower_bound"),
+        "Provable at most",
+        label_of("epsilon"),
+    )
+    return Table(title="The attack on each run", columns=columns, rows=tuple(rows))
+
+
+def _tpr(estimate: Estimate | None, claim: PrivacyClaim | None, fpr: float) -> Cell:
+    cap = "" if claim is None else f"promise allows {share(claim.cap(fpr))}"
+    found = cell(estimate, note=cap)
+    return (
+        found
+        if found.tone != "missing" or estimate is None
+        else Cell(text=found.text, hint=hint(estimate), tone="missing", notes=(cap,) if cap else ())
+    )
+
+
+def _sources(estimates: list[Estimate]) -> Table:
+    return methods("How these numbers were measured", [(label(estimate), estimate) for estimate in estimates])
+
+
+def _named(document: Document, name: str) -> Cell:
+    return Cell(text=name, run=document.names.index(name))
+
+
+def _all(document: Document, quantity: str) -> list[Estimate]:
+    return [estimate for estimate in document.evidence.estimates if estimate.name == quantity]
+
+
+def _worst(document: Document, quantity: str) -> list[Estimate]:
+    return [estimate for name in document.names if (estimate := document.estimate(quantity, name)) is not None]
+
+
+def _lower(name: str) -> str:
+    """A label inside a sentence; abbreviations keep their capitals."""
+    return name[0].lower() + name[1:] if name[1:2].islower() else name
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else ""
