@@ -5,6 +5,8 @@ WORKERS ?= auto
 VENV    := .venv
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+# One thread each, or the workers and the commands that they start fight for the cores.
+PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 USER_STAMP := $(VENV)/.installed-user
 DEV_STAMP  := $(VENV)/.installed-dev
 
@@ -20,10 +22,10 @@ demo: $(USER_STAMP)  ## train four ways on the embedded corpus, attack each, and
 	$(BIN)/holdfast demo --out demo/
 
 test: lint docs  ## lint, types, docs, every test and every doctest
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	$(PYTEST)
 
 test-fast: $(DEV_STAMP)  ## the tests without those marked slow or browser
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser"
 
 lint: $(DEV_STAMP)  ## ruff, ruff format, mypy --strict on src
 	$(BIN)/ruff check .
