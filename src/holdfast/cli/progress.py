@@ -82,8 +82,8 @@ def duration(seconds: float) -> str:
 
 
 def remaining(seconds: float | None) -> str:
-    """Words the time left; nothing where it is not known."""
-    return "" if seconds is None else f"about {duration(seconds)} left"
+    """Words the time left; nothing where it is not known, or where nothing is left."""
+    return "" if not seconds else f"about {duration(seconds)} left"
 
 
 @contextmanager
@@ -135,15 +135,13 @@ class PlainLines:
             self._write(self._line(progress) + "\n")
 
     def _line(self, progress: Progress) -> str:
-        parts = [f"{progress.phase}: {progress.done} of {progress.total}"]
-        if progress.note:
-            parts.append(progress.note)
+        parts = [f"{progress.phase}: {progress.done} of {progress.total}", progress.note]
         share, left = self._schedule.total_share, self._schedule.total_left
         if share is not None and left is not None:
-            parts.append(f"{share:.0%} of all, {remaining(left)}")
-        elif progress.done < progress.total and self._schedule.phase_left is not None:
+            parts += [f"{share:.0%} of all", remaining(left)]
+        else:
             parts.append(remaining(self._schedule.phase_left))
-        return ", ".join(parts)
+        return ", ".join(filter(None, parts))
 
 
 def _share(progress: Progress) -> float:

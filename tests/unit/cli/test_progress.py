@@ -101,6 +101,8 @@ class TestPlainLines:
     def test_tells_the_total_where_the_phases_are_known(self):
         steps = [(0.0, report("one", 0, 2)), (60.0, report("one", 2, 2))]
         assert self.lines(steps, {"one": 1.0, "two": 1.0})[-1] == "one: 2 of 2, 50% of all, about 1 min 00 s left"
+        steps.append((90.0, report("two", 2, 2)))
+        assert self.lines(steps, {"one": 1.0, "two": 1.0})[-1] == "two: 2 of 2, 100% of all"
 
 
 @pytest.mark.parametrize(
