@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from holdfast import catalog, models
 from holdfast.core.errors import StudyError, nearest
 from holdfast.training.settings import TrainingSettings
 
@@ -156,6 +158,10 @@ class StudyPlan(_Table):
         keys = [f.name for f in fields(TrainingSettings)]
         return TrainingSettings(**{key: value for key in keys if (value := self.setting(run, key)) is not None})
 
+    def model_settings(self, run: RunPlan) -> models.ModelSettings:
+        """Settings of the model of a run: those of ``[model]`` with its own on top."""
+        return models.settings(self.model.name, {**self.model.options, **run.model})
+
 
 def read_plan(path: Path) -> StudyPlan:
     """Reads a study file.
@@ -190,9 +196,43 @@ def parse_plan(text: str, *, origin: str, folder: Path) -> StudyPlan:
         raise StudyError(f"{origin}: not valid TOML: {error}") from error
     except ValidationError as error:
         raise StudyError(f"{origin}: " + "\n".join(_worded(item) for item in error.errors())) from error
+    plan = _with_paths_from(plan, folder)
+    _check_parts(plan, origin)
+    return plan
+
+
+def _check_parts(plan: StudyPlan, origin: str) -> None:
+    """Has every part look at its own options now, not after the run before it has trained."""
+    from holdfast.data import load_data
+
+    _check_options(f"{origin}: [data]", plan.data.options, load_data)
+    _check_options(f"{origin}: [task]", plan.task.options, catalog.resolve("task", plan.task.name))
+    catalog.resolve("task", plan.task.name)(**plan.task.options)
+    for attack in plan.audit.attacks:
+        catalog.resolve("attack", attack)
     for run in plan.run:
         plan.training_settings(run)
-    return plan.model_copy(update={"data": plan.data.model_copy(update={"source": _anchored(plan.data.source, folder)})})
+        plan.model_settings(run)
+
+
+def _check_options(where: str, options: Mapping[str, Any], part: Callable[..., Any]) -> None:
+    known = [name for name, parameter in inspect.signature(part).parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
+    unknown = sorted(options.keys() - set(known))
+    if unknown:
+        raise StudyError(f"{where}: unknown key {unknown[0]!r}; {nearest(unknown[0], [name for name in known if name != 'source'])}")
+
+
+def _with_paths_from(plan: StudyPlan, folder: Path) -> StudyPlan:
+    """Takes the paths of a study file from its own folder, wherever the command was started."""
+
+    def anchored(options: Mapping[str, Any]) -> dict[str, Any]:
+        vectors = options.get("vectors")
+        return dict(options) if vectors is None else {**options, "vectors": str(folder / vectors)}
+
+    data = DataPlan(**{**plan.data.model_dump(), "source": _anchored(plan.data.source, folder)})
+    model = ModelPlan(**{**anchored(plan.model.model_dump()), "name": _anchored(plan.model.name, folder)})
+    runs = tuple(run.model_copy(update={"model": anchored(run.model)}) for run in plan.run)
+    return plan.model_copy(update={"data": data, "model": model, "run": runs})
 
 
 def _anchored(source: str, folder: Path) -> str:

@@ -44,7 +44,7 @@ def train_run(
 ) -> tuple[FittedModel, RunRecord]:
     """Trains one run and writes its record, which also tells of a run that did not reach its end."""
     mechanism = make_mechanism(plan, run, len(data.train))
-    settings = models.settings(plan.model.name, {**plan.model.options, **run.model})
+    settings = plan.model_settings(run)
     record = new_record(run.name, data, mechanism=mechanism, model=settings.describe(), settings=resolved(plan, run), command=command)
     folder.write(record)
     try:
