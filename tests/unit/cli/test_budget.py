@@ -1,9 +1,9 @@
 """`holdfast budget`: the published figures, the way back from epsilon to noise, and mistakes in a plan."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -86,9 +86,10 @@ def test_mistakes(words: list[str], message: str, capsys: pytest.CaptureFixture[
 
 @pytest.mark.slow
 def test_answers_within_three_seconds():
-    def seconds() -> float:
-        began = time.perf_counter()
+    def processor_seconds() -> float:  # not those of the clock, which tests that run beside this one would slow down
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([Path(sys.executable).with_name("holdfast"), "budget", *PLAN, "--epsilon", "8"], check=True, capture_output=True)
-        return time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds() for _ in range(2)) < 3.0
+    assert min(processor_seconds() for _ in range(2)) < 3.0
