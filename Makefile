@@ -19,7 +19,7 @@ help:  ## show this list
 setup: $(DEV_STAMP)  ## make .venv with everything that the tests need
 
 demo: $(USER_STAMP)  ## train four ways on the embedded corpus, attack each, and draw demo/trust.html
-	$(BIN)/holdfast demo --out demo/
+	$(BIN)/holdfast demo --out demo/ $(if $(wildcard demo/runs),--resume)
 
 test: lint docs  ## lint, types, docs, every test and every doctest
 	$(PYTEST)
