@@ -29,7 +29,7 @@ def render(document: Document) -> str:
     Returns:
         Markdown (GitHub flavour). Whatever a user named is escaped.
     """
-    return "\n".join(_lines(document)).replace("\n\n\n", "\n\n") + "\n"
+    return "\n".join(_lines(document)).rstrip("\n") + "\n"
 
 
 def escape(text: str) -> str:
@@ -107,7 +107,7 @@ def _promises(document: Document) -> Iterator[str]:
 
 def _part(heading: str, section: Section, title: str) -> Iterator[str]:
     yield from (f"## {heading}", "", escape(section.finding), "")
-    if heading == "Leakage":
+    if heading == "Leakage" and section.points:
         yield from (f"- **{escape(point.lead)}** {escape(point.text)}" for point in section.points)
         yield ""
     for table in section.tables:

@@ -123,7 +123,7 @@ def hint(estimate: Estimate | None) -> str:
         f"Access: {estimate.access}" if estimate.access else "",
         f"Source: {estimate.reference}" if estimate.reference else "",
     ]
-    return ". ".join(part[:1].upper() + part[1:] for part in parts if part)
+    return ". ".join(part if part.startswith("n = ") else part[:1].upper() + part[1:] for part in parts if part)
 
 
 def cell(estimate: Estimate | None, *, note: str = "") -> Cell:

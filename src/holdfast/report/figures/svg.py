@@ -9,6 +9,7 @@ from typing import Any
 from holdfast.report.figures.theme import FONT, ROLES, as_variables, role
 
 _SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>')
+_TAG = re.compile(r"<[^>]*>")
 _ID = re.compile(r'\bid="([^"]+)"')
 _DESCRIBED = re.compile(r' (?:aria-[a-z]+|role|class|pointer-events|font-family)="[^"]*"')
 _DECIMALS = re.compile(r"(\d+\.\d{2})\d+")
@@ -89,12 +90,17 @@ def polish(svg: str, *, name: str, alternative: str) -> str:
     if size is None:
         raise ValueError("not a drawing of vl-convert: it has no size")
     width, height = (round(float(number)) for number in size.groups())
-    body = _DESCRIBED.sub("", svg[size.end() :])
-    body = _DRAWN.sub(lambda match: _DECIMALS.sub(r"\1", match[0]), body)
+    body = _TAG.sub(_cleaned, svg[size.end() :])
     for number, old in enumerate(dict.fromkeys(_ID.findall(body)), start=1):
         body = body.replace(f'id="{old}"', f'id="{name}-{number}"').replace(f"url(#{old})", f"url(#{name}-{number})")
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alternative)}" '
         f'style="max-width:{width}px">'
     )
-    return head + as_variables(body)
+    return head + body
+
+
+def _cleaned(tag: re.Match[str]) -> str:
+    """A tag without what vega says of it, with short numbers and with colours as variables; texts between tags are left alone."""
+    plain = _DESCRIBED.sub("", tag[0])
+    return as_variables(_DRAWN.sub(lambda match: _DECIMALS.sub(r"\1", match[0]), plain))

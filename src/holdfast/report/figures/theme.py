@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 RUNS_LIGHT = ("#20262c", "#c8480c", "#1b3fa8", "#0c8275", "#a3328f", "#7b4a20")
 RUNS_DARK = ("#eef1f4", "#f5833f", "#5b86f7", "#63d9c4", "#d983e0", "#f7d878")
 """Chosen so that any two differ under each kind of colour blindness, and each can be read as text on the page."""
@@ -46,8 +48,10 @@ def variables() -> dict[str, tuple[str, str]]:
     return {f"--{name}": pair for name, pair in (ROLES | runs).items()}
 
 
-def as_variables(svg: str) -> str:
-    """Replaces each colour of a drawing by its CSS variable, with the light colour to fall back on."""
-    for name, (light, _) in variables().items():
-        svg = svg.replace(f'"{light}"', f'"var({name}, {light})"')
-    return svg
+def as_variables(tag: str) -> str:
+    """Replaces each colour of a tag by its CSS variable, with the light colour to fall back on."""
+    return _COLOUR.sub(lambda match: f'"var({_NAMES[match[1]]}, {match[1]})"' if match[1] in _NAMES else match[0], tag)
+
+
+_NAMES = {light: name for name, (light, _) in variables().items()}
+_COLOUR = re.compile(r'"(#[0-9a-f]{6})"')
