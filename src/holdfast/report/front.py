@@ -157,7 +157,8 @@ def _promise(document: Document) -> Tile:
         return Tile(title="Promise", headline=headline, text=text, status="no promise", tone="missing")
     deltas = list(dict.fromkeys(significant(claim.delta) for claim in claims))
     units = list(dict.fromkeys(claim.unit for claim in claims))
-    count = "" if len(document.runs) == 1 else f"{len(claims)} of {len(document.runs)} runs carry a promise. "
+    runs = len(document.runs)
+    count = "" if runs == 1 else f"{'All' if len(claims) == runs else f'{len(claims)} of'} {runs} runs carry a promise. "
     standing = [claim for claim in claims if not _contradicted(document, claim.subject)]
     opening = "As a worst-case promise this is" if len(standing) == 1 else "As a worst-case promise the strongest is"
     strongest = words.in_words(_strongest(standing), opening=opening) if standing else "None of it stands."
@@ -248,7 +249,9 @@ def _first(document: Document, field: str) -> dict[str, object]:
 
 
 def _name(value: object) -> str:
-    return str(value.get("name", "")) if isinstance(value, dict) else str(value or "")
+    if isinstance(value, dict):
+        value = value.get("name") or value.get("model")
+    return str(value or "")
 
 
 def _model(document: Document) -> str:

@@ -39,6 +39,7 @@ def test_data_without_splits_and_models_of_two_kinds_are_named():
     one, two = (replace(record_of(RUNS[0]), data={"name": "mine"}, model={"name": kind}) for kind in ("bilstm", "transformer"))
     facts = dict(front.facts(gather([one, two], title="t")))
     assert (facts["Model"], facts["Data"]) == ("bilstm and transformer", "mine")
+    assert dict(front.facts(gather([replace(one, model={"model": "bilstm", "hidden": 64})], title="t")))["Model"].startswith("bilstm")
 
 
 def test_the_sentence_speaks_of_the_strongest_proved_promise(four: Document, promised: Make):
@@ -118,6 +119,11 @@ def test_the_tiles_of_four_runs(four: Document):
     assert (useful.headline, useful.text) == ("95.7%", "Intent accuracy of dp-sgd, the best with a promise (93.9–97.0%).")
     assert useful.status == "−2.2 points against non-private"
     assert (fairness.headline, fairness.tone) == ("not measured", "missing")
+
+
+def test_runs_that_all_promise_are_not_counted_twice(named: Make):
+    document = named({"name": "a"}, {"name": "b"})
+    assert tile(document, "Promise").text.startswith("All 2 runs carry a promise.")
 
 
 def test_a_tile_without_evidence_is_grey_and_says_so():

@@ -8,6 +8,7 @@ from holdfast.core.evidence import Curve, Estimate
 from holdfast.report.comparison import ratio
 from holdfast.report.document import Document
 from holdfast.report.figures.labels import shortened, spread, text_width
+from holdfast.report.figures.svg import over
 from holdfast.report.figures.svg import written as text
 from holdfast.report.figures.theme import colour, role, shape
 from holdfast.report.numbers import written
@@ -57,18 +58,18 @@ def time_chart(document: Document, *, width: int) -> Any:
     for row, (run, own, estimate) in enumerate(found):
         assert estimate.value is not None
         middle, top = row * ROW + 31, row * ROW + 11
-        data = alt.Chart(alt.InlineData(values=[{"value": estimate.value, "zero": 0}]))
+        data = over([{"value": estimate.value, "zero": 0}])
         layers.append(data.mark_bar(color=colour(run), height=14, cornerRadiusEnd=2).encode(x=x, x2="zero:Q", y=alt.value(middle)))
         reach = estimate.value
         if estimate.interval is not None:
-            ends = alt.Chart(alt.InlineData(values=[{"low": estimate.interval.low, "high": estimate.interval.high}]))
+            ends = over([{"low": estimate.interval.low, "high": estimate.interval.high}])
             for rim, thickness in (("page", 4.0), ("ink", 1.5)):  # seen on a dark bar and on a light page alike
                 rule = ends.mark_rule(color=role(rim), strokeWidth=thickness)
                 layers.append(rule.encode(x=alt.X("low:Q", scale=scale), x2="high:Q", y=alt.value(middle)))
             reach = estimate.interval.high
         layers.append(text(shortened(own.subject, 40), x=0, y=top, bold=True, ink=colour(run)))
         layers.append(text(_figures(own, estimate), x=width * reach / scale.domain[1] + 8, y=middle))
-    same = alt.Chart(alt.InlineData(values=[{"value": 1}])).mark_rule(color=role("rule"), strokeDash=[4, 4])
+    same = over([{"value": 1}]).mark_rule(color=role("rule"), strokeDash=[4, 4])
     return alt.layer(same.encode(x=x), *layers, width=width, height=ROW * len(found) + 4)
 
 
@@ -125,9 +126,9 @@ def _panel(curves: list[tuple[int, Curve]], width: int, height: int) -> Any:
     y = alt.Y("y:Q", scale=alt.Scale(domain=[floor, top], nice=False), axis=left)
     layers: list[Any] = []
     for run, curve in curves:
-        data = alt.Chart(alt.InlineData(values=[{"x": a, "y": b} for a, b in zip(curve.x, curve.y, strict=True)]))
+        data = over([{"x": a, "y": b} for a, b in zip(curve.x, curve.y, strict=True)])
         layers.append(data.mark_line(color=colour(run), strokeWidth=2).encode(x=x, y=y))
-        end = alt.Chart(alt.InlineData(values=[{"x": curve.x[-1], "y": curve.y[-1]}]))
+        end = over([{"x": curve.x[-1], "y": curve.y[-1]}])
         layers.append(end.mark_point(filled=True, size=50, opacity=1, color=colour(run), shape=shape(run)).encode(x=x, y=y))
     wishes = [height * (top - curve.y[-1]) / (top - floor) for _, curve in curves]
     for (run, curve), place in zip(curves, spread(wishes, gap=15, low=7, high=height - 7), strict=True):

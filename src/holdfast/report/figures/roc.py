@@ -10,6 +10,7 @@ from holdfast.core.claim import PrivacyClaim
 from holdfast.core.evidence import Curve
 from holdfast.report.document import Document
 from holdfast.report.figures.labels import shortened, text_width
+from holdfast.report.figures.svg import over
 from holdfast.report.figures.svg import written as text
 from holdfast.report.figures.theme import colour, role
 from holdfast.report.numbers import share, significant, written
@@ -120,8 +121,8 @@ def _frame(first: bool, last: bool) -> Iterator[Any]:
     shared: dict[str, Any] = {"values": ticks, "labelExpr": words, "domain": False, "ticks": False, "labelOverlap": False}
     bottom = alt.Axis(title="false positive rate" if last else None, labelFlush=True, **shared)
     left = alt.Axis(title="true positive rate" if first else None, labels=first, minExtent=LEFT, maxExtent=LEFT, **shared)
-    rows = [{"x": FLOOR, "y": FLOOR}, {"x": 1, "y": 1}]
-    line = alt.Chart(alt.InlineData(values=rows)).mark_line(color=role("muted"), strokeDash=[1, 3], strokeWidth=1.2)
+    rows = [{"x": FLOOR, "y": FLOOR}, {"x": 1.0, "y": 1.0}]
+    line = over(rows).mark_line(color=role("muted"), strokeDash=[1, 3], strokeWidth=1.2)
     yield line.encode(x=alt.X("x:Q", scale=scale, axis=bottom), y=alt.Y("y:Q", scale=scale, axis=left))
 
 
@@ -131,7 +132,7 @@ def _context(others: list[Curve]) -> Iterator[Any]:
     scale, _ = _axes()
     for curve in others:
         rows = [{"x": row["x"], "y": row["y"]} for row in drawable(curve)]
-        line = alt.Chart(alt.InlineData(values=rows)).mark_line(color=role("faint"), strokeWidth=1.2, interpolate="step-after")
+        line = over(rows).mark_line(color=role("faint"), strokeWidth=1.2, interpolate="step-after")
         yield line.encode(x=alt.X("x:Q", scale=scale), y=alt.Y("y:Q", scale=scale))
 
 
@@ -143,7 +144,7 @@ def _own(document: Document, run: int, curve: Curve, width: int, height: int) ->
     claim, auc = document.claim(name), document.estimate("membership_auc", name)
     scale, _ = _axes()
     x, y = alt.X("x:Q", scale=scale), alt.Y("y:Q", scale=scale)
-    data = alt.Chart(alt.InlineData(values=drawable(curve)))
+    data = over(drawable(curve))
     if claim is not None:
         yield from _cap(claim, run, width)
     if curve.low:
@@ -163,7 +164,7 @@ def _cap(claim: PrivacyClaim, run: int, width: int) -> Iterator[Any]:
 
     scale, _ = _axes()
     x = alt.X("x:Q", scale=scale)
-    data = alt.Chart(alt.InlineData(values=[{**row, "top": 1.0} for row in capped(claim)]))
+    data = over({**row, "top": 1.0} for row in capped(claim))
     yield data.mark_area(color=role("muted"), opacity=0.13, line=False).encode(x=x, y=alt.Y("cap:Q", scale=scale), y2="top:Q")
     yield data.mark_line(color=colour(run), strokeDash=[6, 4], strokeWidth=1.6).encode(x=x, y=alt.Y("cap:Q", scale=scale))
     corner = width * (1 - math.log(max(elbow(claim), FLOOR)) / math.log(FLOOR))
@@ -184,7 +185,7 @@ def _unresolved(curve: Curve, width: int, height: int) -> Iterator[Any]:
         return
     scale, _ = _axes()
     edge = FEWEST / count
-    rule = alt.Chart(alt.InlineData(values=[{"x": edge}])).mark_rule(color=role("rule"), strokeWidth=1)
+    rule = over([{"x": edge}]).mark_rule(color=role("rule"), strokeWidth=1)
     yield rule.encode(x=alt.X("x:Q", scale=scale))
     words, where = "not resolved", width * (1 - math.log(edge) / math.log(FLOOR))
     if where > text_width(words) + 12:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -48,6 +49,13 @@ def configured(chart: Any) -> Any:
     )
 
 
+def over(rows: Iterable[Mapping[str, Any]]) -> Any:
+    """An altair chart over rows of data, to which a mark is to be given."""
+    import altair as alt
+
+    return alt.Chart(alt.InlineData(values=tuple(rows)))  # lists are copied whole each time a chart becomes part of another
+
+
 def written(
     text: str, *, x: float, y: float, align: str = "left", ink: str = "ink", size: int = 12, bold: bool = False, rim: bool = True
 ) -> Any:
@@ -66,7 +74,7 @@ def written(
     """
     import altair as alt
 
-    mark = alt.Chart(alt.InlineData(values=[{}])).mark_text(
+    mark = over([{}]).mark_text(
         text=text,
         align=align,
         color=role(ink) if ink in ROLES else ink,

@@ -9,6 +9,7 @@ from typing import Any
 
 from holdfast.report.document import Document
 from holdfast.report.figures.labels import Box, Label, place, shortened
+from holdfast.report.figures.svg import over
 from holdfast.report.figures.svg import written as text
 from holdfast.report.figures.theme import colour, role, shape
 from holdfast.report.numbers import label_of, significant, written
@@ -149,7 +150,7 @@ def _panel(score: str, found: Sequence[Point], axis: Axis, *, width: int, height
     left = alt.Axis(title=None, labelExpr="datum.label + '%'", tickCount=5, domain=False, ticks=False, minExtent=LEFT, maxExtent=LEFT)
     y = alt.Y("value:Q", scale=alt.Scale(domain=[low, high], nice=False, zero=False), axis=left)
     rows = [_row(point, axis) for point in found]
-    base = alt.Chart(alt.InlineData(values=rows))
+    base = over(rows)
     fill = alt.Color("colour:N", scale=None, legend=None)
     mark = alt.Shape("shape:N", scale=None, legend=None)
     layers = [
@@ -178,15 +179,13 @@ def _limits(found: Sequence[Point]) -> tuple[float, float]:
 
 def _naive(found: Sequence[Point], x: Any, y: Any) -> Iterator[Any]:
     """A hollow mark where naive accounting would put the run, tied to the run's own mark."""
-    import altair as alt
-
     for point in found:
         if point.naive is None:
             continue
-        ends = [{"epsilon": point.naive, "value": point.value}, {"epsilon": point.epsilon, "value": point.value}]
-        tie = alt.Chart(alt.InlineData(values=ends)).mark_line(color=colour(point.run), strokeDash=[2, 3], strokeWidth=1.5)
+        ends: list[dict[str, Any]] = [{"epsilon": point.naive, "value": point.value}, {"epsilon": point.epsilon, "value": point.value}]
+        tie = over(ends).mark_line(color=colour(point.run), strokeDash=[2, 3], strokeWidth=1.5)
         yield tie.encode(x=x, y=y)
-        hollow = alt.Chart(alt.InlineData(values=ends[:1])).mark_point(
+        hollow = over(ends[:1]).mark_point(
             filled=True,
             fill=role("page"),
             stroke=colour(point.run),
@@ -199,9 +198,8 @@ def _naive(found: Sequence[Point], x: Any, y: Any) -> Iterator[Any]:
 
 
 def _divider(axis: Axis, x: Any) -> Any:
-    import altair as alt
 
-    rule = alt.Chart(alt.InlineData(values=[{"epsilon": axis.divider}]))
+    rule = over([{"epsilon": axis.divider}])
     return rule.mark_rule(color=role("rule"), strokeDash=[4, 4]).encode(x=x)
 
 
