@@ -155,14 +155,14 @@ def _promise(document: Document) -> Tile:
         reasons = _no_promise(document)
         headline, text = ("none", reasons[0][0].upper() + reasons[0][1:] + ".") if reasons else (NOT_MEASURED, "No run carries a promise.")
         return Tile(title="Promise", headline=headline, text=text, status="no promise", tone="missing")
-    deltas = list(dict.fromkeys(significant(claim.delta) for claim in claims))
+    deltas = list(dict.fromkeys(named("δ", claim.delta) for claim in claims))
     units = list(dict.fromkeys(claim.unit for claim in claims))
     runs = len(document.runs)
     count = "" if runs == 1 else f"{'All' if len(claims) == runs else f'{len(claims)} of'} {runs} runs carry a promise. "
     standing = [claim for claim in claims if not _contradicted(document, claim.subject)]
     opening = "As a worst-case promise this is" if len(standing) == 1 else "As a worst-case promise the strongest is"
     strongest = words.in_words(_strongest(standing), opening=opening) if standing else "None of it stands."
-    text = f"{count}Per {' or '.join(units)}, δ\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{words.listed(deltas)}. {strongest}"
+    text = f"{count}Per {' or '.join(units)}, {words.listed(deltas)}. {strongest}"
     broken = len(claims) - len(standing)
     firm = all(claim.kind == "proved" and words.strength(claim) in ("strong", "moderate") for claim in claims)
     several = f"{broken} of {len(claims)} contradicted"

@@ -151,7 +151,7 @@ def named(sign: str, value: float) -> str:
     >>> named("ε", 7.9996).split()
     ['ε', '=', '8']
     """
-    return f"{sign}\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{significant(value)}"
+    return f"{sign}\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{significant(value)}".replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
 def one_in(chance: float) -> str:

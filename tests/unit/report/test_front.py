@@ -13,7 +13,8 @@ Make = Callable[..., Document]
 
 
 def spaced(text: str) -> str:
-    return text.replace("\N{NO-BREAK SPACE}", " ")
+    """The text with ordinary blanks and hyphens."""
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{NON-BREAKING HYPHEN}", "-")
 
 
 def tile(document: Document, title: str) -> front.Tile:

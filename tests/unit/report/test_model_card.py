@@ -42,7 +42,7 @@ def test_every_table_has_one_width(four: Document):
 
 
 def test_a_promise_stands_with_everything_it_needs(four: Document):
-    card = model_card.render(four).replace("\N{NO-BREAK SPACE}", " ")
+    card = model_card.render(four).replace("\N{NO-BREAK SPACE}", " ").replace("\N{NON-BREAKING HYPHEN}", "-")
     assert "Precisely: ε = 8, δ = 1e-5, per example, add/remove neighbouring, proved;" in card
     assert "Poisson sampling with probability 512/13084; PLD of dp-accounting 0.6.0; 508 noisy steps." in card
     assert "  - Holds if seed 7 stays secret" in card

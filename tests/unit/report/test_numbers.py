@@ -88,6 +88,7 @@ def test_labels_are_the_same_everywhere():
 
 def test_a_sign_and_its_value_stay_on_one_line():
     assert numbers.named("ε", 2.0) == f"ε{NBSP}={NBSP}2"
+    assert numbers.named("δ", 1e-5) == f"δ{NBSP}={NBSP}1e\N{NON-BREAKING HYPHEN}5"
 
 
 @pytest.mark.parametrize(

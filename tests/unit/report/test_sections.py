@@ -14,7 +14,8 @@ Make = Callable[..., Document]
 
 
 def spaced(text: str) -> str:
-    return text.replace("\N{NO-BREAK SPACE}", " ")
+    """The text with ordinary blanks and hyphens."""
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{NON-BREAKING HYPHEN}", "-")
 
 
 def table(section: view.Section, title: str) -> view.Table:
