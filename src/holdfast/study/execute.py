@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from holdfast.core.errors import RunError, StudyError, nearest
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, Progress, silent
@@ -94,20 +96,23 @@ def run_study(
     for run in chosen:  # a batch larger than the data, say, is found before hours of training, not between them
         make_mechanism(plan, run, len(data.train))
     atomic_write(out / STUDY, text)
-    records = []
-    for run in chosen:
-        records.append(_one(plan, run, data, out, command=command, resume=resume, attack=report, on_progress=on_progress))
+    with _threads(plan.threads):
+        records = tuple(
+            _one(plan, run, data, out, command=command, resume=resume, attack=report, on_progress=on_progress) for run in chosen
+        )
     if not report:
-        return StudyResult(tuple(records), None)
+        return StudyResult(records, None)
     with _phase("report", on_progress):
         files = write_report(out / REPORT, *records, title=plan.title, study=text)
-    return StudyResult(tuple(records), files)
+    return StudyResult(records, files)
 
 
 def _one(
     plan: StudyPlan, run: RunPlan, data: DataSplits, out: Path, *, command: str, resume: bool, attack: bool, on_progress: OnProgress
 ) -> RunRecord:
     folder = RunFolder(out / RUNS / run.name)
+    if resume:
+        folder.tidy()
     finished = _finished(folder) if resume else None
     if finished is not None and (finished.evidence.verdicts or finished.evidence.estimate("membership_auc") or not attack):
         on_progress(Progress(phase=f"train {run.name}", done=1, total=1, note="kept"))
@@ -149,3 +154,11 @@ def _phase(name: str, on_progress: OnProgress) -> Iterator[None]:
     on_progress(Progress(phase=name, done=0, total=1))
     yield
     on_progress(Progress(phase=name, done=1, total=1))
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    yield
+    torch.set_num_threads(before)

@@ -126,6 +126,8 @@ class StudyPlan(_Table):
         training: Settings of all runs.
         run: The runs, in the order of the report.
         audit: How they are attacked.
+        threads: Threads of torch; None leaves them as they are. Small models are no faster with two, and much slower where
+            another program wants a core.
     """
 
     title: str
@@ -135,6 +137,7 @@ class StudyPlan(_Table):
     training: TrainingPlan = TrainingPlan()
     run: tuple[RunPlan, ...] = Field(min_length=1)
     audit: AuditPlan = AuditPlan()
+    threads: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
