@@ -1,8 +1,10 @@
 """Smoke alarms: sizes that keep the code habitable, and a few things that must not be seen in it."""
 
 import ast
+import io
 import re
 import subprocess
+import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,8 +49,20 @@ def test_folders_hold_at_most_twelve_modules():
 
 
 def test_tests_are_at_least_nine_tenths_of_the_code():
-    lines = {name: sum(len(path.read_text().splitlines()) for path in paths) for name, paths in (("src", MODULES), ("tests", TESTS))}
+    """Lines that hold code: neither blank nor comment nor docstring, of which the library has far more than its tests."""
+    lines = {name: sum(map(code_lines, paths)) for name, paths in (("src", MODULES), ("tests", TESTS))}
     assert lines["tests"] >= 0.9 * lines["src"], lines
+
+
+def code_lines(path: Path) -> int:
+    text = path.read_text()
+    docstrings: set[int] = set()
+    for owner in ast.walk(ast.parse(text)):
+        if isinstance(owner, ast.Module | ast.ClassDef | Function) and ast.get_docstring(owner, clean=False) is not None:
+            docstrings |= set(range(owner.body[0].lineno, owner.body[0].end_lineno + 1))
+    quiet = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in quiet]
+    return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - docstrings)
 
 
 def test_no_catch_all_modules():

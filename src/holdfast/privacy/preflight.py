@@ -139,15 +139,19 @@ class _NoDropout(TorchFunctionMode):
 
 @contextmanager
 def _without_chance(model: nn.Module, losses_of: LossesOf, probes: Indices, *, training: bool) -> Iterator[None]:
-    """Training mode without dropout, if asked for; evaluation mode where chance plays a part beyond dropout."""
+    """Training mode without dropout, if asked for; evaluation mode where chance plays a part beyond dropout.
+
+    Whether it does is read off the generator, which moves when it is used: two equal losses could be luck.
+    """
     modes = {module: module.training for module in model.modules()}
     state = torch.get_rng_state()
     model.train(training)
     try:
         with _NoDropout():
             with torch.no_grad():
-                if training and not torch.equal(losses_of(probes), losses_of(probes)):
-                    model.eval()
+                losses_of(probes)
+            if not torch.equal(state, torch.get_rng_state()):
+                model.eval()
             yield
     finally:
         torch.set_rng_state(state)
