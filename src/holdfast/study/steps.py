@@ -81,8 +81,9 @@ def resolved(plan: StudyPlan, run: RunPlan) -> dict[str, Any]:
     return {
         "data": plan.data.model_dump(),
         "task": plan.task.model_dump(),
-        "model": {**plan.model.model_dump(), **run.model},
-        "training": {key: plan.setting(run, key) for key in type(plan.training).model_fields},
+        "model": plan.model_settings(run).describe(),
+        "training": {key: plan.setting(run, key) for key in ("epochs", "batch_size", "seed")}
+        | dict(plan.training_settings(run).describe()),
         "run": run.model_dump(exclude_none=True),
         "audit": plan.audit.model_dump(mode="json"),
     }

@@ -70,7 +70,7 @@ def train(
     settings = settings or TrainingSettings()
     plan = _prepare(task, data, models.settings(model), mechanism, Streams.from_seed(seed), torch.device(device), folder)
     name = name or ("non-private" if mechanism.name == "none" else mechanism.name)
-    described = {"task": task.describe(), "model": plan.model_settings.describe(), "training": dict(settings.describe())}
+    described = {"task": task.describe(), "model": plan.model_settings.describe(), "training": settings.describe()}
     losses_of = evaluation.losses_of(task, plan.module, plan.train, device=plan.device)
     preflight(plan.module, losses_of, _probes(plan.train), mechanism, execution=settings.execution)
     trainer = Trainer(
