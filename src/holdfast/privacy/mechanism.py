@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -54,6 +55,8 @@ class Mechanism:
             raise InputError("a mechanism with noise needs a delta, such as 1e-5")
         if self.noise is not None and not math.isfinite(self.clipper.sensitivity(self.sampler.neighbouring)):
             raise InputError("noise without clipping promises nothing: the sensitivity is unbounded; choose a clipper")
+        if self.noise is not None and (weak := self._weak_delta()) is not None:
+            warnings.warn(weak, stacklevel=4)
 
     @property
     def kind(self) -> Kind:
@@ -133,10 +136,16 @@ class Mechanism:
 
     def _conditions(self) -> tuple[str, ...]:
         found = [f"the number of training examples ({self.sampler.examples}), the batch size and the number of steps are public"]
-        share = 1 / self.sampler.examples
-        if self.delta is not None and self.delta >= share:
-            found.append(f"delta {self.delta:g} is not below 1/n = {share:.2g}: publishing one example whole would keep such a promise")
+        if (weak := self._weak_delta()) is not None:
+            found.append(weak)
         return (*found, "noise and sampling are computed in floating point by a generator that is not cryptographic")
+
+    def _weak_delta(self) -> str | None:
+        """Why this delta promises next to nothing, if so."""
+        share = 1 / self.sampler.examples
+        if self.delta is None or self.delta < share:
+            return None
+        return f"delta {self.delta:g} is not below 1/n = {share:.2g}: publishing one example whole would keep such a promise"
 
     def _other_accounts(self, ledger: Ledger, steps: int) -> dict[str, float]:
         assert self.delta is not None
