@@ -15,6 +15,7 @@ from holdfast.runs import RunFolder, RunRecord
 from holdfast.study.plan import RunPlan, StudyPlan
 from holdfast.tasks import Task
 from holdfast.training import FittedModel, new_record, train
+from holdfast.training.checkpoints import read_ledger
 
 
 def make_task(plan: StudyPlan) -> Task:
@@ -74,6 +75,22 @@ def attack_run(plan: StudyPlan, fitted: FittedModel, data: DataSplits) -> Eviden
         scores = catalog.resolve("attack", name)(fitted, members=data.train, nonmembers=data.test)
         found += scores.evidence(fitted.claim, subject=fitted.name)
     return found
+
+
+def spent_at_most(folder: RunFolder) -> dict[str, float] | None:
+    """Epsilon and delta that a run may have spent by now, finished or killed at any moment.
+
+    Args:
+        folder: Of the run.
+
+    Returns:
+        "epsilon" and "delta" by the ledger that is written before the steps; None where nothing is promised.
+
+    Raises:
+        RunError: If the ledger is damaged.
+    """
+    found = read_ledger(folder.checkpoints)
+    return None if found is None else {"epsilon": privacy.epsilon(*found), "delta": found[1]}
 
 
 def resolved(plan: StudyPlan, run: RunPlan) -> dict[str, Any]:

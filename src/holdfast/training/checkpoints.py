@@ -137,6 +137,26 @@ def write_ledger(folder: Path, mechanism: Mechanism, *, taken: int, reserved: in
     atomic_write(folder / LEDGER, json.dumps(content, indent=1))
 
 
+def read_ledger(folder: Path) -> tuple[Ledger, float] | None:
+    """What a run may have spent by now, finished or not, and the delta of its promise; None for a run without noise.
+
+    Args:
+        folder: Of the checkpoints.
+
+    Raises:
+        RunError: If the ledger is damaged.
+    """
+    path = folder / LEDGER
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text())
+        delta, entries = content["delta"], content["spent_at_most"]
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path}: the privacy ledger cannot be read ({error})") from error
+    return None if delta is None else (Ledger.from_json(entries), float(delta))
+
+
 def keep_key(folder: Path, streams: Streams) -> Streams:
     """Keeps secret randomness until the run is finished, so that a resumed run replays its steps instead of redrawing them.
 

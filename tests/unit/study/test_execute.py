@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from holdfast import privacy
+from holdfast.cli import main
 from holdfast.core.errors import InputError, Interrupted, RunError, StudyError
 from holdfast.runs import RunFolder
 from holdfast.study import parse_plan, run_study
@@ -121,6 +123,22 @@ def test_an_interrupted_study_goes_on_to_the_same_evidence(done, tmp_path):
         [[e for e in record.evidence.estimates if e.name != "seconds_per_epoch"] for record in study.records] for study in (result, resumed)
     ]
     assert untimed[0] == untimed[1]
+
+
+def test_an_interrupted_run_is_listed_with_what_it_may_have_spent(tmp_path, capsys):
+    def stop(progress):
+        if progress.phase == "train dp-sgd" and progress.done == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        run_study(plan(), tmp_path, text=STUDY, only="dp-sgd", report=False, on_progress=stop)
+    assert main(["runs", str(tmp_path / "runs"), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    whole = privacy.dp_sgd(examples=300, batch_size=30, epochs=2, noise_multiplier=1.0, delta=1e-5, clip_norm=1.0)
+    assert row["status"] == "interrupted"
+    assert row["spent_at_most"] == {"epsilon": whole.epsilon(4), "delta": 1e-5}
+    assert main(["runs", str(tmp_path / "runs")]) == 0
+    assert f"<= {whole.epsilon(4):.3g}" in capsys.readouterr().out
 
 
 def test_one_run_can_be_trained_alone_and_attacked_later(tmp_path):
