@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from holdfast import models
-from holdfast.core.errors import InputError
+from holdfast.core.errors import InputError, RunError
 from holdfast.core.progress import OnProgress, silent
 from holdfast.core.randomness import Streams
 from holdfast.data import DataSplits
@@ -20,7 +20,7 @@ from holdfast.privacy import Mechanism
 from holdfast.privacy.preflight import preflight
 from holdfast.tasks import EncodedDataset, Task
 from holdfast.training import evaluation
-from holdfast.training.checkpoints import keep_key
+from holdfast.training.checkpoints import LEDGER, keep_key
 from holdfast.training.fitted import FittedModel
 from holdfast.training.records import new_record
 from holdfast.training.settings import TrainingSettings
@@ -65,9 +65,11 @@ def train(
         PreflightError: If the model or the loss would void the promise.
         TrainingStopped: If a loss is not finite, or the disk is full.
         Interrupted: On Ctrl-C, after a checkpoint.
-        RunError: If the checkpoint to resume from belongs to another run.
+        RunError: If the checkpoint to resume from belongs to another run, or `folder` holds a run and `resume` is off.
     """
     settings = settings or TrainingSettings()
+    if folder is not None and not resume and (folder / LEDGER).exists():
+        raise RunError(f"{folder} already holds a run with its account of what was spent; give resume=True or another folder")
     plan = _prepare(task, data, models.settings(model), mechanism, Streams.from_seed(seed), torch.device(device), folder)
     name = name or ("non-private" if mechanism.name == "none" else mechanism.name)
     described = {"task": task.describe(), "model": plan.model_settings.describe(), "training": settings.describe()}

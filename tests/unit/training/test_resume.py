@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from holdfast.core.errors import Interrupted, RunError, TrainingStopped
 from holdfast.training import TrainingSettings, train
+from holdfast.training.checkpoints import read_ledger
 
 from .conftest import TASK, make_mechanism
 
@@ -143,6 +144,21 @@ def test_other_settings_data_or_seed_are_refused(data, model, tmp_path):
         run(data, model, tmp_path, name="edp-sgd")
     with pytest.raises(RunError, match="training was"):
         run(data, model, tmp_path, settings=replace(SETTINGS, learning_rate=0.5))
+
+
+def test_a_run_is_not_started_over_by_accident(data, model, tmp_path):
+    run(data, model, tmp_path, resume=False)
+    before = (tmp_path / "ledger.json").read_bytes()
+    with pytest.raises(RunError, match="already holds a run with its account of what was spent"):
+        run(data, model, tmp_path, resume=False)
+    assert (tmp_path / "ledger.json").read_bytes() == before
+
+
+def test_a_damaged_ledger_is_named(tmp_path):
+    assert read_ledger(tmp_path) is None
+    (tmp_path / "ledger.json").write_text("{")
+    with pytest.raises(RunError, match=r"ledger.json: the privacy ledger cannot be read"):
+        read_ledger(tmp_path)
 
 
 def test_a_damaged_checkpoint_is_named(data, model, tmp_path):
