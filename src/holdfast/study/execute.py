@@ -113,7 +113,7 @@ def _one(
     folder = RunFolder(out / RUNS / run.name)
     if resume:
         folder.tidy()
-    finished = _finished(folder) if resume else None
+    finished = _finished(folder, data) if resume else None
     if finished is not None and (finished.evidence.verdicts or finished.evidence.estimate("membership_auc") or not attack):
         on_progress(Progress(phase=f"train {run.name}", done=1, total=1, note="kept"))
         on_progress(Progress(phase=f"measure {run.name}", done=1, total=1, note="kept"))
@@ -138,10 +138,12 @@ def _check_folder(plan: StudyPlan, run: RunPlan, out: Path, *, resume: bool) -> 
         raise RunError(f"{folder.path} holds a run of other settings than the study file now asks for; give another --out")
 
 
-def _finished(folder: RunFolder) -> RunRecord | None:
+def _finished(folder: RunFolder, data: DataSplits) -> RunRecord | None:
     if not (folder.path / "record.json").exists():
         return None
     record = folder.read()
+    if record.data["content_hash"] != data.content_hash:
+        raise RunError(f"{folder.path} holds a run on other data than the source now has; give another --out")
     return record if record.status == "finished" else None
 
 
@@ -160,5 +162,7 @@ def _phase(name: str, on_progress: OnProgress) -> Iterator[None]:
 def _threads(count: int | None) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
-    yield
-    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -99,6 +99,18 @@ def test_a_second_time_needs_resume_and_keeps_finished_runs(done):
         run_study(plan(changed), out, text=changed, resume=True)
 
 
+def test_a_source_that_changed_under_the_same_name_is_refused(tmp_path):
+    rows = [{"text": f"say word{i % 7} again", "label": f"l{i % 2}"} for i in range(60)]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = f"jsonl:{tmp_path / 'data.jsonl'}"
+    text = STUDY.replace("assistant:train=300,validation=40,test=60,users=20", source).replace("[task]", '[task]\nname = "classification"')
+    text = text.replace("batch_size = 30", "batch_size = 10").replace("epochs = 2", "epochs = 1")
+    run_study(plan(text), tmp_path / "out", text=text, only="non-private", report=False)
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, reversed(rows))))
+    with pytest.raises(RunError, match="other data than the source now has"):
+        run_study(plan(text), tmp_path / "out", text=text, only="non-private", report=False, resume=True)
+
+
 def test_the_report_is_the_same_when_drawn_again(done):
     from holdfast.report import write_report
 
