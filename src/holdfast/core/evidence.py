@@ -162,9 +162,9 @@ class Evidence:
             notes=tuple(dict.fromkeys(self.notes + other.notes)),
         )
 
-    def estimate(self, name: str, subject: str | None = None, **conditions: Condition) -> Estimate | None:
-        """Finds the first estimate of that name, subject and conditions, or None."""
-        return next((e for e in self.estimates if _matches(e, name, subject, conditions)), None)
+    def estimate(self, name: str, subject: str | None = None, *, conditions: Mapping[str, Condition] | None = None) -> Estimate | None:
+        """Finds the first estimate of that name, subject and, where given, conditions such as ``{"fpr": .1}``; or None."""
+        return next((e for e in self.estimates if _matches(e, name, subject, conditions or {})), None)
 
     def curve(self, name: str, subject: str | None = None) -> Curve | None:
         """Finds the first curve of that name and subject, or None."""

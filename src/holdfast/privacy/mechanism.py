@@ -55,8 +55,6 @@ class Mechanism:
             raise InputError("a mechanism with noise needs a delta, such as 1e-5")
         if self.noise is not None and not math.isfinite(self.clipper.sensitivity(self.sampler.neighbouring)):
             raise InputError("noise without clipping promises nothing: the sensitivity is unbounded; choose a clipper")
-        if self.noise is not None and (weak := self._weak_delta()) is not None:
-            warnings.warn(weak, stacklevel=4)
 
     @property
     def kind(self) -> Kind:
@@ -321,14 +319,21 @@ def _with_noise(
             raise InputError("noise_multiplier needs a delta beside it, such as 1e-5")
         check_delta(delta)
         assert noise_multiplier is not None
-        return replace(mechanism, noise=NoiseSchedule(noise_multiplier=noise_multiplier, decay=decay, rate=rate), delta=delta)
+        return _warned(replace(mechanism, noise=NoiseSchedule(noise_multiplier=noise_multiplier, decay=decay, rate=rate), delta=delta))
     if delta is not None:
         raise InputError("delta is part of the target; leave it out")
 
     def at(multiplier: float) -> Mechanism:
         return replace(mechanism, noise=NoiseSchedule(noise_multiplier=multiplier, decay=decay, rate=rate), delta=target.delta)
 
-    return at(calibrate(lambda multiplier: at(multiplier).ledger(), target))
+    return _warned(at(calibrate(lambda multiplier: at(multiplier).ledger(), target)))
+
+
+def _warned(mechanism: Mechanism) -> Mechanism:
+    """The mechanism, after a warning where its delta is too large to promise anything."""
+    if (weak := mechanism._weak_delta()) is not None:
+        warnings.warn(weak, stacklevel=4)
+    return mechanism
 
 
 def _steps(sampler: Sampler, epochs: float | None, steps: int | None) -> int:

@@ -62,7 +62,7 @@ def test_a_memoriser_is_found_out(utterances, claim):
     found = scores.evidence(claim(4.0), subject="dp-sgd")
     assert found.estimate("membership_auc").value == 1
     assert found.estimate("membership_auc").interval.low < 1
-    assert found.estimate("tpr_at_fpr", fpr=0.01).value == 1
+    assert found.estimate("tpr_at_fpr", conditions={"fpr": 0.01}).value == 1
     assert found.verdicts[0].outcome == "contradicted"
     assert found.estimate("epsilon_lower_bound").value == found.estimate("epsilon_lower_bound").conditions["detectable"]
     assert found.estimate("blind_auc").interval.low < 0.5

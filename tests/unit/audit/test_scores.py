@@ -124,7 +124,7 @@ def test_evidence_holds_the_names_that_programs_look_for(gaussian: Scores, claim
         ("membership_advantage", None),
         ("epsilon_lower_bound", None),
     ]
-    assert found.estimate("tpr_at_fpr", "dp-sgd", fpr=0.1).value > 0.3
+    assert found.estimate("tpr_at_fpr", "dp-sgd", conditions={"fpr": 0.1}).value > 0.3
     assert found.curve("roc", "dp-sgd") is not None
     assert found.claims == ()
     assert all(estimate.subject == "dp-sgd" for estimate in found.estimates)

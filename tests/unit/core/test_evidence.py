@@ -165,8 +165,8 @@ def test_a_document_cannot_smuggle_in_what_a_constructor_refuses(full: Evidence)
 def test_evidence_is_found_by_name_subject_and_conditions(full: Evidence):
     assert full.estimate("intent_accuracy").subject == "a"
     assert full.estimate("intent_accuracy", "b").missing == "nobody looked"
-    assert full.estimate("intent_accuracy", "a", fpr=0.1) is full.estimates[0]
-    assert full.estimate("intent_accuracy", "a", fpr=0.2) is None
+    assert full.estimate("intent_accuracy", "a", conditions={"fpr": 0.1}) is full.estimates[0]
+    assert full.estimate("intent_accuracy", "a", conditions={"fpr": 0.2}) is None
     assert full.estimate("slot_f1") is None
     assert full.curve("roc", "b").x == ()
     assert full.curve("roc", "c") is None

@@ -3,12 +3,11 @@
 import builtins
 from datetime import UTC, datetime
 
+import datasets
 import pytest
 
 from holdfast.core.errors import DataError, InputError
 from holdfast.data import Columns, load_data
-
-datasets = pytest.importorskip("datasets")
 
 
 @pytest.fixture(autouse=True)
