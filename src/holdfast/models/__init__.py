@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.models.bilstm import BiLSTM
-    from holdfast.models.features import Encoded, Features, Featuriser, Labels, Logits, ModelSettings
+    from holdfast.models.features import Encoded, Features, Featuriser, Labels, Logits, ModelSettings, Precomputing
     from holdfast.models.hub import Hub
     from holdfast.models.registry import LoadedModel, describe, load, save, settings
     from holdfast.models.transformer import Transformer
@@ -22,6 +22,7 @@ __all__ = [
     "LoadedModel",
     "Logits",
     "ModelSettings",
+    "Precomputing",
     "Transformer",
     "describe",
     "load",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 _HOMES = {"BiLSTM": "bilstm", "Hub": "hub", "Transformer": "transformer"}
-_HOMES |= dict.fromkeys(["Encoded", "Features", "Featuriser", "Labels", "Logits", "ModelSettings"], "features")
+_HOMES |= dict.fromkeys(["Encoded", "Features", "Featuriser", "Labels", "Logits", "ModelSettings", "Precomputing"], "features")
 _HOMES |= dict.fromkeys(["LoadedModel", "describe", "load", "save", "settings"], "registry")
 
 

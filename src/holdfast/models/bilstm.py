@@ -15,9 +15,9 @@ from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.models import checks
 from holdfast.models.features import Features, Labels, Logits
-from holdfast.models.layers import Heads, WordDropout, first_weights, max_pool
-from holdfast.models.vectors import Vectors, fingerprint, read_vectors
-from holdfast.models.vocabulary import UNKNOWN, VOCABULARIES, HashedWords, KnownWords, Vocabulary
+from holdfast.models.layers import Heads, WordDropout, WordTable, first_weights, max_pool, small
+from holdfast.models.vectors import Vectors, described, read_vectors
+from holdfast.models.vocabulary import UNKNOWN, VOCABULARIES, check_vectors, make_vocabulary
 from holdfast.models.words import BYTES, WordFeaturiser
 
 
@@ -84,12 +84,7 @@ class BiLSTM:
             raise InputError(f"bilstm: character_kernel is {self.character_kernel}; give an odd number, so that a filter has a middle")
         if self.vectors is not None:
             object.__setattr__(self, "vectors", str(self.vectors))
-        if self.vocabulary == "vectors" and self.vectors is None:
-            raise InputError("bilstm: vocabulary is 'vectors' but there are none; set vectors to a file, or vocabulary to 'hashed'")
-        if self.vocabulary == "hashed" and self.vectors is not None:
-            raise InputError(
-                "bilstm: a bucket of words has no pretrained vector; set vocabulary to 'vectors' or 'train', or leave vectors out"
-            )
+        check_vectors("bilstm", vocabulary=self.vocabulary, vectors=self.vectors)
         if self.embedding == 0 and self.vectors is None:
             raise InputError("bilstm: embedding is 0 and there are no vectors; give one of them")
 
@@ -97,7 +92,14 @@ class BiLSTM:
         """Makes the featuriser; only the vocabulary "train" looks at the training text."""
         vectors = self._read_vectors()
         return WordFeaturiser(
-            vocabulary=self._vocabulary(train_tokens, vectors),
+            vocabulary=make_vocabulary(
+                self.vocabulary,
+                train_tokens,
+                min_count=self.min_count,
+                buckets=self.buckets,
+                lowercase=self.lowercase,
+                pretrained=() if vectors is None else vectors.words,
+            ),
             lowercase=self.lowercase,
             word_bytes=self.word_bytes if self.characters else 0,
             max_words=0,
@@ -123,22 +125,10 @@ class BiLSTM:
 
     def describe(self) -> dict[str, object]:
         """Says in plain JSON what the settings are; a file of vectors by its name and hash, not by its place on this machine."""
-        found: dict[str, object] = asdict(self)
-        if self.vectors is not None:
-            path = Path(self.vectors)
-            found["vectors"] = {"file": path.name, "sha256": fingerprint(path) if path.is_file() else None}
-        return {"model": self.kind, **found}
+        return {"model": self.kind, **asdict(self), "vectors": described(self.vectors)}
 
     def _read_vectors(self) -> Vectors | None:
         return None if self.vectors is None else read_vectors(self.vectors, most=self.max_vectors, lowercase=self.lowercase)
-
-    def _vocabulary(self, train_tokens: Sequence[Sequence[str]], vectors: Vectors | None) -> Vocabulary:
-        pretrained = () if vectors is None else vectors.words
-        if self.vocabulary == "hashed":
-            return HashedWords(self.buckets)
-        if self.vocabulary == "vectors":
-            return KnownWords(pretrained, len(pretrained), is_public=True)
-        return KnownWords.of_training(train_tokens, min_count=self.min_count, lowercase=self.lowercase, extra=pretrained)
 
 
 class BiLSTMTagger(nn.Module):
@@ -177,44 +167,6 @@ class BiLSTMTagger(nn.Module):
         return logits
 
 
-class WordTable(nn.Module):
-    """The vector of a word: a trained row, a pretrained row, or both end to end.
-
-    Args:
-        featuriser: Says how many ids there are, how many of them have a trained row, and how wide the pretrained rows are.
-        width: Width of a trained row; 0 for none.
-        freeze: Whether the pretrained rows stay as they are.
-    """
-
-    def __init__(self, featuriser: WordFeaturiser, *, width: int, freeze: bool) -> None:
-        super().__init__()
-        vocabulary, vector_width = featuriser.vocabulary, featuriser.vector_width
-        self.width = width + vector_width
-        self.known = vocabulary.trained
-        self.shared = vocabulary.trained < vocabulary.size
-        self.trained = _small(nn.Embedding(vocabulary.trained, width)) if width else None
-        self.pretrained = nn.Embedding(vocabulary.size, vector_width) if vector_width else None
-        if self.pretrained is not None:
-            self.pretrained.weight.requires_grad_(not freeze)
-
-    def forward(self, ids_BT: Tensor) -> Tensor:
-        """Returns the vector of each word, (B, T, width)."""
-        parts = []
-        if self.trained is not None:
-            parts.append(self.trained(ids_BT.masked_fill(ids_BT >= self.known, UNKNOWN) if self.shared else ids_BT))
-        if self.pretrained is not None:
-            parts.append(self.pretrained(ids_BT))
-        return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
-
-    @torch.no_grad()
-    def fill(self, vectors: Vectors, vocabulary: Vocabulary) -> None:
-        """Takes the pretrained rows over; a word without one gets zeros."""
-        if self.pretrained is not None:
-            ids = torch.tensor([vocabulary.id_of(word) for word in vectors.words])
-            self.pretrained.weight.zero_()[ids] = torch.from_numpy(vectors.matrix)
-            self.pretrained.weight[UNKNOWN] = 0
-
-
 class CharacterCNN(nn.Module):
     """Spells each word: one convolution over its bytes, and the largest answer of each filter.
 
@@ -230,7 +182,7 @@ class CharacterCNN(nn.Module):
     def __init__(self, width: int, filters: int, kernel: int) -> None:
         super().__init__()
         self.reach = kernel // 2
-        self.bytes = _small(nn.Embedding(BYTES + 1, width))
+        self.bytes = small(nn.Embedding(BYTES + 1, width))
         self.filters = nn.Conv1d(width, filters, kernel, padding=self.reach)
 
     def forward(self, characters_BTL: Tensor) -> Tensor:
@@ -273,9 +225,3 @@ class BothWays(nn.Module):
         forth_BTH = self.forth(x_BTD)[0]
         back_BTH = self.back(x_BTD[rows_B1, turned_BT])[0][rows_B1, turned_BT]
         return torch.cat([forth_BTH, back_BTH], -1)
-
-
-def _small(table: nn.Embedding) -> nn.Embedding:
-    """Draws rows much smaller than torch's standard normal ones: unseen rows then do no harm, and SNIPS trains in half the epochs."""
-    nn.init.normal_(table.weight, std=0.1)
-    return table

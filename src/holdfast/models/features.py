@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -27,6 +27,8 @@ class Features:
         characters_BTL: The bytes of each word plus one, 0 behind its end, int64; None for models without characters.
         words_BW: The first piece of each word, int64; None where each piece is a word.
         word_mask_BW: True where a word is real and has a piece; `mask_BT` itself where each piece is a word.
+        states_BTD: What a frozen encoder made of each piece beforehand; anything where the mask is False; None where it
+            is yet to run.
     """
 
     ids_BT: Tensor
@@ -34,6 +36,7 @@ class Features:
     characters_BTL: Tensor | None
     words_BW: Tensor | None
     word_mask_BW: Tensor
+    states_BTD: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Features:
         """Returns the same features on another device."""
@@ -47,6 +50,7 @@ class Features:
             characters_BTL=moved(self.characters_BTL),
             words_BW=moved(self.words_BW),
             word_mask_BW=self.word_mask_BW.to(device, non_blocking=True),
+            states_BTD=moved(self.states_BTD),
         )
 
 
@@ -97,6 +101,7 @@ class Encoded:
         words: The first piece of each word, -1 for a word without one; None where each piece is a word.
         spellings: The bytes plus one of each *distinct* word, 0 behind its end, (distinct words, longest); None for no characters.
         spelled: For each word of `pieces`, its row in `spellings`.
+        states: What a frozen encoder makes of each piece, float32, (pieces of all examples, D); None where it is yet to run.
     """
 
     pieces: Ragged
@@ -104,6 +109,7 @@ class Encoded:
     words: Ragged | None = None
     spellings: NDArray[np.int16] | None = None
     spelled: Ragged | None = None
+    states: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -120,7 +126,29 @@ class Encoded:
         if self.words is not None:
             first_BW, _ = self.words.padded(indices, fill=-1)
             words, word_mask = torch.from_numpy(np.maximum(first_BW, 0)), torch.from_numpy(first_BW >= 0)
-        return Features(torch.from_numpy(ids_BT), mask, self._characters(indices, mask_BT), words, word_mask)
+        return Features(
+            torch.from_numpy(ids_BT), mask, self._characters(indices, mask_BT), words, word_mask, self._states(indices, mask_BT)
+        )
+
+    def places(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the pieces of some examples stand among those of all, one example after the other."""
+        starts, ends = self.pieces.offsets[indices], self.pieces.offsets[indices + 1]
+        return np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)] or [np.empty(0, dtype=np.int64)])
+
+    def with_states(self, states: NDArray[np.float32]) -> Encoded:
+        """The same data set with what a frozen encoder makes of its pieces.
+
+        Args:
+            states: One row for each piece of each example, in their order, (pieces of all examples, D).
+        """
+        return replace(self, states=states)
+
+    def _states(self, indices: NDArray[np.int64], mask_BT: NDArray[np.bool_]) -> Tensor | None:
+        if self.states is None:
+            return None
+        states_BTD = np.zeros((*mask_BT.shape, self.states.shape[1]), dtype=np.float32)
+        states_BTD[mask_BT] = self.states[self.places(indices)]
+        return torch.from_numpy(states_BTD)
 
     def _characters(self, indices: NDArray[np.int64], mask_BT: NDArray[np.bool_]) -> Tensor | None:
         if self.spellings is None or self.spelled is None:
@@ -164,6 +192,20 @@ class Featuriser(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads what `save` wrote."""
+        ...
+
+
+@runtime_checkable
+class Precomputing(Protocol):
+    """A module that can look at a data set once before it is trained, because part of it stays as it is.
+
+    Guarantee:
+        What it keeps of an example depends on that example and on frozen weights alone, so it is no coupling of rows; it
+        stays in memory and is as private as the text.
+    """
+
+    def precompute(self, encoded: Encoded) -> Encoded:
+        """Returns the data set with what the frozen part makes of it."""
         ...
 
 

@@ -37,22 +37,32 @@ class Hub:
     Args:
         name: A folder as `save_pretrained` writes it; or "minilm", which comes with the extra holdfast[minilm]; or a name
             such as "owner/name", taken from the local Hugging Face cache.
-        freeze: What stays as it is: "none", "embeddings" (the table of pieces) or "encoder" (all but the heads).
+        freeze: What stays as it is: "none", "embeddings" (the table of pieces) or "encoder" (all but the heads). A frozen
+            encoder reads each sentence once, before training.
+        lora_rank: Rank of the low-rank matrices that are trained beside every linear layer of a frozen encoder; 0 for none.
+        lora_alpha: What their product is multiplied by, times their rank.
         max_length: Pieces of a sentence that are read, special ones included. A word behind them gets no logits.
         dropout: Share of numbers dropped before each head in training, in [0, 1).
+        encoder_dropout: Whether an encoder that is trained drops numbers in training, as its configuration says.
         download: Whether a name that is not in the cache may be fetched from the network.
         revision: Branch, tag or commit of a name.
 
     Raises:
-        InputError: For a value out of its bounds.
+        InputError: For a value out of its bounds, or low-rank matrices beside layers that are trained themselves.
+
+    References:
+        Low-rank matrices: Hu et al. 2021 (arXiv 2106.09685); under differential privacy Yu et al. 2021 (arXiv 2110.06500).
     """
 
     kind: ClassVar[str] = "hub"
 
     name: str
     freeze: str = "none"
+    lora_rank: int = 0
+    lora_alpha: int = 16
     max_length: int = 128
     dropout: float = 0.1
+    encoder_dropout: bool = True
     download: bool = False
     revision: str = "main"
 
@@ -60,8 +70,15 @@ class Hub:
         object.__setattr__(self, "name", str(self.name))
         checks.choice("hub", FREEZE, freeze=self.freeze)
         checks.integer("hub", least=3, max_length=self.max_length)
+        checks.integer("hub", least=0, lora_rank=self.lora_rank)
+        checks.integer("hub", least=1, lora_alpha=self.lora_alpha)
         checks.number("hub", least=0, below=1, dropout=self.dropout)
-        checks.flag("hub", download=self.download)
+        checks.flag("hub", download=self.download, encoder_dropout=self.encoder_dropout)
+        if self.lora_rank and self.freeze != "encoder":
+            raise InputError(
+                f"hub: lora_rank is {self.lora_rank} and freeze is {self.freeze!r}; low-rank matrices stand beside frozen layers: "
+                "set freeze to 'encoder', or lora_rank to 0"
+            )
         if not self.name:
             raise InputError("hub: name is empty; give a folder, 'minilm', or a name such as 'hub:owner/name'")
 
@@ -150,7 +167,9 @@ class Hub:
             encoder.requires_grad_(False)
         elif self.freeze == "embeddings":
             encoder.get_input_embeddings().requires_grad_(False)
-        return EncoderTagger(encoder, labels, width=encoder.config.hidden_size, dropout=self.dropout, frozen=self.freeze == "encoder")
+        if self.lora_rank:
+            _add_lora(encoder, self.lora_rank, self.lora_alpha)
+        return EncoderTagger(encoder, labels, width=encoder.config.hidden_size, dropout=self.dropout, encoder_dropout=self.encoder_dropout)
 
     def _cached(self) -> Path:
         import_transformers()
@@ -280,6 +299,16 @@ def _without_bar(transformers: Any) -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def _add_lora(encoder: Any, rank: int, alpha: int) -> None:
+    """Puts low-rank matrices beside every linear layer of an encoder, in place: its type and its call stay as they are."""
+    try:
+        import peft
+    except ImportError as error:
+        raise InputError(f"hub: lora_rank needs the package peft ({error}); install holdfast[lora], or set lora_rank to 0") from None
+    config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0, bias="none")
+    peft.inject_adapter_in_model(config, encoder)
 
 
 def _minilm() -> Path:

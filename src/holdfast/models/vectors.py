@@ -73,6 +73,13 @@ def fingerprint(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def described(path: str | None) -> dict[str, object] | None:
+    """Says in plain JSON which file of vectors a model uses: by name and hash, not by its place on this machine."""
+    if path is None:
+        return None
+    return {"file": Path(path).name, "sha256": fingerprint(path) if Path(path).is_file() else None}
+
+
 def _numbers(parts: list[str], path: Path | str, line: int) -> NDArray[np.float32]:
     try:
         row = np.array(parts, dtype=np.float32)

@@ -158,3 +158,48 @@ def vocabulary_from_json(document: Mapping[str, Any]) -> Vocabulary:
     if document["kind"] == "hashed":
         return HashedWords(document["buckets"])
     raise InputError(f"vocabulary of unknown kind {document['kind']!r}; use the holdfast that wrote it")
+
+
+def check_vectors(owner: str, *, vocabulary: str, vectors: str | None) -> None:
+    """Holds the name of a vocabulary and a file of pretrained vectors to each other.
+
+    Args:
+        owner: The model, such as "bilstm".
+        vocabulary: One of `VOCABULARIES`.
+        vectors: The file, or None.
+
+    Raises:
+        InputError: Where one makes no sense with the other.
+    """
+    if vocabulary == "vectors" and vectors is None:
+        raise InputError(f"{owner}: vocabulary is 'vectors' but there are none; set vectors to a file, or vocabulary to 'hashed'")
+    if vocabulary == "hashed" and vectors is not None:
+        raise InputError(
+            f"{owner}: a bucket of words has no pretrained vector; set vocabulary to 'vectors' or 'train', or leave vectors out"
+        )
+
+
+def make_vocabulary(
+    name: str,
+    train_tokens: Sequence[Sequence[str]],
+    *,
+    min_count: int,
+    buckets: int,
+    lowercase: bool,
+    pretrained: tuple[str, ...] = (),
+) -> Vocabulary:
+    """Makes the vocabulary that a model's settings ask for.
+
+    Args:
+        name: "train" (read off the training text, not public), "hashed" or "vectors" (both public).
+        train_tokens: The training sentences; only "train" looks at them.
+        min_count: How often a word must stand there ("train").
+        buckets: How many buckets ("hashed").
+        lowercase: Whether to lower-case the words ("train").
+        pretrained: The words of a file of vectors.
+    """
+    if name == "hashed":
+        return HashedWords(buckets)
+    if name == "vectors":
+        return KnownWords(pretrained, len(pretrained), is_public=True)
+    return KnownWords.of_training(train_tokens, min_count=min_count, lowercase=lowercase, extra=pretrained)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +132,14 @@ def _prepare(
     labels = task.labels(data.train)
     featuriser = model_settings.featuriser(data.train.tokens())
     module = model_settings.build(featuriser, labels, streams.child("initialisation")).to(device)
-    train, validation = (task.encode(part, featuriser, labels) for part in (data.train, data.validation))
+    train, validation = (_seen_by(module, task.encode(part, featuriser, labels)) for part in (data.train, data.validation))
     task.encode(data.test, featuriser, labels)  # a label that the model cannot give is found before training, not after
     return _Plan(task, model_settings, featuriser, labels, module, train, validation, streams, device)
+
+
+def _seen_by(module: nn.Module, encoded: EncodedDataset) -> EncodedDataset:
+    """The data set with what the frozen part of a model makes of it, if it has one."""
+    return replace(encoded, encoded=module.precompute(encoded.encoded)) if isinstance(module, models.Precomputing) else encoded
 
 
 def _probes(encoded: EncodedDataset) -> Any:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,11 @@ def test_any_encoder_suits_a_private_clipper(folder: Path, freeze: str, built, c
 
 
 @KINDS
+def test_low_rank_matrices_suit_a_private_clipper(folder: Path, built, check_contract):
+    check_contract(*built(Hub(name=str(folder), max_length=20, freeze="encoder", lora_rank=2)))
+
+
+@KINDS
 def test_states_are_those_of_the_encoder_called_plainly(folder: Path, built):
     module, featuriser = built(Hub(name=str(folder), max_length=20))
     features = featuriser.collate(featuriser.encode([["play", "some", "jazz"], ["stop"]]), np.arange(2))
@@ -74,9 +80,14 @@ def test_states_are_those_of_the_encoder_called_plainly(folder: Path, built):
 
 
 @KINDS
-def test_a_saved_model_needs_no_folder_any_more(folder: Path, built, labels, sentences, tmp_path: Path):
-    settings = Hub(name=str(folder), max_length=20)
+@pytest.mark.parametrize("options", [{}, {"freeze": "encoder", "lora_rank": 2}], ids=["plain", "low-rank"])
+def test_a_saved_model_needs_no_folder_any_more(folder: Path, options: dict, built, labels, sentences, tmp_path: Path):
+    settings = Hub(name=str(folder), max_length=20, **options)
     module, featuriser = built(settings)
+    with torch.no_grad():
+        for parameter in module.parameters():  # low-rank matrices begin as a product of zero, which would hide that they are lost
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
     models.save(tmp_path / "saved", module, settings, featuriser, labels)
     folder.rename(tmp_path / "elsewhere")
     loaded = models.load(tmp_path / "saved")
@@ -136,6 +147,68 @@ def test_what_is_frozen(folder: Path, built):
     assert trained == {"none": {"encoder", "heads"}, "encoder": {"heads"}}
     module, _ = built(Hub(name=str(folder), max_length=9, freeze="embeddings"))
     assert [name for name, p in module.named_parameters() if not p.requires_grad] == ["encoder.embeddings.word_embeddings.weight"]
+
+
+def test_low_rank_matrices_begin_as_nothing_and_are_all_that_is_trained_beside_the_heads(folder: Path, built, sentences):
+    plain, featuriser = built(Hub(name=str(folder), max_length=20, freeze="encoder"))
+    module, _ = built(Hub(name=str(folder), max_length=20, freeze="encoder", lora_rank=2, lora_alpha=4))
+    trained = [name for name, p in module.named_parameters() if p.requires_grad and not name.startswith("heads.")]
+    assert len(trained) == 2 * 2 * 6  # two matrices, two layers of the encoder, six linear layers in each
+    assert all(".lora_A." in name or ".lora_B." in name for name in trained)
+    assert type(module.encoder) is type(plain.encoder)
+    features = featuriser.collate(featuriser.encode(sentences), np.arange(4))
+    states = [one._states(features) for one in (plain, module)]
+    torch.testing.assert_close(*states)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if ".lora_B." in name:
+                parameter.fill_(0.5)
+    assert not torch.allclose(states[0], module._states(features), atol=1e-2)
+
+
+def test_without_the_package_for_low_rank_matrices_the_extra_is_named(folder: Path, built, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(InputError, match=r"install holdfast\[lora\]"):
+        built(Hub(name=str(folder), max_length=20, freeze="encoder", lora_rank=2))
+
+
+def test_an_encoder_can_be_trained_without_its_own_dropout(folder: Path, built, sentences):
+    with_it, without = (built(Hub(name=str(folder), max_length=20, dropout=0.0, encoder_dropout=flag)) for flag in (True, False))
+    features = without[1].collate(without[1].encode(sentences), np.arange(4))
+    assert torch.equal(without[0].train()(features).sentence_BK, without[0].eval()(features).sentence_BK)
+    assert not torch.equal(with_it[0].train()(features).sentence_BK, with_it[0].eval()(features).sentence_BK)
+    assert without[0].train().heads.training
+
+
+@KINDS
+def test_a_frozen_encoder_looks_at_a_data_set_once_and_the_heads_see_the_same(folder: Path, built, sentences):
+    module, featuriser = built(Hub(name=str(folder), max_length=20, freeze="encoder"))
+    encoded = featuriser.encode([*sentences, ["what", "unbelievably", "jazz"]])
+    seen = module.precompute(encoded)
+    module.encoder.forward = None  # from here on nobody may ask it
+    some = np.array([4, 0, 2, 4])
+    got = module(featuriser.collate(seen, some))
+    del module.encoder.forward
+    want = module(featuriser.collate(encoded, some))
+    torch.testing.assert_close(got.sentence_BK, want.sentence_BK, atol=1e-5, rtol=1e-4)
+    for row, words in enumerate([3, 3, 1, 3]):
+        torch.testing.assert_close(got.tokens_BWS[row, :words], want.tokens_BWS[row, :words], atol=1e-5, rtol=1e-4)
+    assert np.array_equal(module.precompute(encoded).states, seen.states)
+    assert featuriser.collate(seen, np.empty(0, dtype=np.int64)).states_BTD.shape == (0, 1, 8)
+
+
+@pytest.mark.parametrize("options", [{}, {"freeze": "embeddings"}, {"freeze": "encoder", "lora_rank": 2}])
+def test_an_encoder_that_learns_is_never_looked_up(folder: Path, options: dict, built, sentences):
+    module, featuriser = built(Hub(name=str(folder), max_length=20, **options))
+    encoded = featuriser.encode(sentences)
+    assert module.precompute(encoded) is encoded
+
+
+def test_too_many_states_are_not_kept(folder: Path, built, sentences, monkeypatch: pytest.MonkeyPatch):
+    module, featuriser = built(Hub(name=str(folder), max_length=20, freeze="encoder"))
+    encoded = featuriser.encode(sentences)
+    monkeypatch.setattr("holdfast.models.transformer.KEPT_STATES", len(encoded.pieces.values) * 8 - 1)
+    assert module.precompute(encoded) is encoded
 
 
 def test_a_frozen_encoder_runs_without_dropout_in_training_too(folder: Path, built, sentences):
@@ -214,6 +287,10 @@ def test_a_name_is_found_in_the_cache_without_a_network(folder: Path, monkeypatc
         ({"name": ""}, "name is empty"),
         ({"name": "x", "freeze": "head"}, "freeze is 'head'"),
         ({"name": "x", "max_length": 2}, "max_length is 2"),
+        ({"name": "x", "lora_rank": -1}, "lora_rank is -1"),
+        ({"name": "x", "lora_rank": 8}, "lora_rank is 8 and freeze is 'none'.* set freeze to 'encoder'"),
+        ({"name": "x", "freeze": "encoder", "lora_rank": 8, "lora_alpha": 0}, "lora_alpha is 0"),
+        ({"name": "x", "encoder_dropout": 0.1}, "encoder_dropout is 0.1"),
         ({"name": "x", "dropout": -1}, "dropout is -1"),
         ({"name": "x", "download": "yes"}, "download is 'yes'"),
     ],
