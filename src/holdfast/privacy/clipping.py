@@ -20,7 +20,7 @@ from holdfast.core.randomness import Streams
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from holdfast.privacy.layer_rules import Gradients
+    from holdfast.privacy.engine import Gradients
 
 Indices = NDArray[np.int64]
 LossesOf = Callable[[Indices], "Tensor"]
@@ -125,7 +125,10 @@ class PerExampleClipping:
         """The sum of the clipped gradients of the examples at `indices`."""
         from holdfast.privacy import sums
 
-        return sums.per_example(model, losses_of, indices, clip_norm=self.clip_norm, execution=execution)
+        def weigh(squared_LB: Tensor) -> Tensor:
+            return sums.clip_weights(squared_LB, self.clip_norm)
+
+        return sums.per_example(model, losses_of, indices, weigh=weigh, execution=execution)
 
 
 LayerScaling = Literal["uniform", "dimension"]

@@ -18,7 +18,7 @@ from holdfast.privacy.noise import Decay, NoiseSchedule, add_noise, check_decay
 from holdfast.privacy.sampling import PoissonSampler, Sampler, ShuffledSampler, TruncatedPoissonSampler, check_sizes
 
 if TYPE_CHECKING:
-    from holdfast.privacy.layer_rules import Gradients
+    from holdfast.privacy.engine import Gradients
 
 SamplerName = Literal["poisson", "truncated-poisson"]
 

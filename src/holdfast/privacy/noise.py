@@ -10,7 +10,7 @@ from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 
 if TYPE_CHECKING:
-    from holdfast.privacy.layer_rules import Gradients
+    from holdfast.privacy.engine import Gradients
 
 Decay = Literal["constant", "exponential", "hyperbolic", "linear", "step"]
 

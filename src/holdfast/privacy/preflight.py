@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from holdfast.core.errors import HoldfastError, PreflightError
 from holdfast.privacy.clipping import Execution, Indices, LossesOf, MicroBatchClipping
-from holdfast.privacy.interception import layers, trainable
+from holdfast.privacy.engine import trainable
 from holdfast.privacy.mechanism import Mechanism
 from holdfast.privacy.sums import squared_norms
 
@@ -49,7 +49,7 @@ def preflight(model: nn.Module, losses_of: LossesOf, probes: Indices, mechanism:
             if mechanism.private and not reasons:
                 reasons += _coupling(losses_of, probes)
                 if not isinstance(mechanism.clipper, MicroBatchClipping) and execution.engine == "book-keeping":
-                    reasons += _rules(model) or list(_norms(model, losses_of, probes))
+                    reasons += _norms(model, losses_of, probes)
     if reasons:
         raise PreflightError(reasons)
 
@@ -85,15 +85,6 @@ def _coupling(losses_of: LossesOf, probes: Indices) -> list[str]:
                 "normalise by the example's own tokens, mask padding, and drop losses over pairs in the batch"
             ]
     return []
-
-
-def _rules(model: nn.Module) -> list[str]:
-    cure = "freeze them, use a supported layer, or set engine='loop' (exact for any model, one example at a time)"
-    return [
-        f"{layer.path or 'the model itself'} ({type(layer.module).__name__}) trains {sorted(layer.names)} and has no clipping rule; {cure}"
-        for layer in layers(model)
-        if layer.rule is None
-    ]
 
 
 def _norms(model: nn.Module, losses_of: LossesOf, probes: Indices) -> Iterator[str]:

@@ -10,79 +10,96 @@ from torch import Tensor, nn
 
 from holdfast.core.errors import TrainingStopped
 from holdfast.privacy.clipping import Execution, Indices, LossesOf
-from holdfast.privacy.interception import add_into, recording, trainable
-from holdfast.privacy.layer_rules import Gradients
+from holdfast.privacy.engine import Gradients, add_into, recording, trainable
+
+Weigh = Callable[[Tensor], Tensor]
 
 
 def plain(model: nn.Module, losses_of: LossesOf, indices: Indices, *, execution: Execution) -> Gradients:
     """The sum of the gradients of single examples, not clipped."""
-    total = _zeros(model)
+    total: Gradients = {}
     for part in execution.parts(indices):
         add_into(total, _gradients(model, _finite(losses_of(part)).sum()))
-    return total
+    return _complete(model, total)
 
 
-def per_example(model: nn.Module, losses_of: LossesOf, indices: Indices, *, clip_norm: float, execution: Execution) -> Gradients:
-    """The sum of the gradients of single examples, each scaled down to norm `clip_norm`.
+def per_example(
+    model: nn.Module,
+    losses_of: LossesOf,
+    indices: Indices,
+    *,
+    weigh: Weigh,
+    groups: Mapping[str, int] | None = None,
+    execution: Execution,
+) -> Gradients:
+    """The sum of the gradients of single examples, each times the weight that its own norm gives it.
 
     Args:
         model: The model; its parameters are read, their `.grad` is left alone.
         losses_of: Gives one loss for each of the indices it is handed.
         indices: The batch, perhaps empty.
-        clip_norm: C.
+        weigh: Squared norms by group of parameters and example, (L, B), to weights of the same shape.
+        groups: Parameter name to group in ``0..L-1``; None for one group.
         execution: How to do the work.
+
+    Returns:
+        A gradient for every trainable parameter by name, zero where no example reached it.
 
     Raises:
         TrainingStopped: If a loss is not finite.
-        PreflightError: If the book-keeping engine meets a layer without a rule.
+        PreflightError: If the book-keeping engine meets a use of a parameter without a rule.
     """
-    total = _zeros(model)
+    total: Gradients = {}
     if execution.engine == "loop":
         for index in indices:
-            _add_one(model, losses_of, np.array([index]), clip_norm, total)
-        return total
-    for part in execution.parts(indices):
-        _add_part(model, losses_of, part, clip_norm, total)
-    return total
+            _add_one(model, losses_of, np.array([index]), weigh, groups, total)
+    else:
+        for part in execution.parts(indices):
+            _add_part(model, losses_of, part, weigh, groups, total)
+    return _complete(model, total)
 
 
-def clip_weights(squared_norms_B: Tensor, clip_norm: float) -> Tensor:
-    """Factor of each example, (B,): min(1, C / norm), and zero where the norm is not finite."""
-    norms = squared_norms_B.clamp_min(0).sqrt()
+def clip_weights(squared_norms: Tensor, clip_norm: float) -> Tensor:
+    """Factor of each example: min(1, C / norm), and zero where the norm is not finite."""
+    norms = squared_norms.clamp_min(0).sqrt()
     return torch.where(torch.isfinite(norms), clip_norm / norms.clamp_min(clip_norm), 0.0)
 
 
-def squared_norms(model: nn.Module, losses_of: LossesOf, indices: Indices) -> Tensor:
-    """Squared gradient norm of each example, (B,), by the book-keeping engine in one pass.
+def squared_norms(model: nn.Module, losses_of: LossesOf, indices: Indices, *, groups: Mapping[str, int] | None = None) -> Tensor:
+    """Squared gradient norm of each example, (B,), or (L, B) by group, by the book-keeping engine in one pass.
 
     Exact norms of single examples are private data: for checks and tests, not for logs.
     """
-    with recording(model, len(indices)) as tape:
+    with recording(model, len(indices), groups=groups) as tape:
         _finite(losses_of(indices)).sum().backward()
-    tape.finish()
     with torch.no_grad():
-        return tape.squared_norms()
+        squared_LB = tape.squared_norms()
+    return squared_LB[0] if groups is None else squared_LB
 
 
-def _add_part(model: nn.Module, losses_of: LossesOf, part: Indices, clip_norm: float, total: Gradients) -> None:
-    with recording(model, len(part)) as tape:
+def _add_part(
+    model: nn.Module, losses_of: LossesOf, part: Indices, weigh: Weigh, groups: Mapping[str, int] | None, total: Gradients
+) -> None:
+    with recording(model, len(part), groups=groups) as tape:
         _finite(losses_of(part)).sum().backward()
-    tape.finish()
     with torch.no_grad():
-        squared = tape.squared_norms()
-        if not bool(torch.isfinite(squared).all()):
-            tape.forget(~torch.isfinite(squared))
-        for name, gradient in tape.weighted_sum(clip_weights(squared, clip_norm)):
-            total[name] += gradient
+        squared_LB = tape.squared_norms()
+        bad_B = ~torch.isfinite(squared_LB).all(0)
+        if bool(bad_B.any()):
+            tape.forget(bad_B)
+        tape.add_weighted_sum(weigh(squared_LB), into=total)
 
 
-def _add_one(model: nn.Module, losses_of: LossesOf, one: Indices, clip_norm: float, total: Gradients) -> None:
+def _add_one(model: nn.Module, losses_of: LossesOf, one: Indices, weigh: Weigh, groups: Mapping[str, int] | None, total: Gradients) -> None:
     gradients = _gradients(model, _finite(losses_of(one)).sum())
-    squared = torch.stack([g.double().square().sum() for g in gradients.values()]).sum()[None]
-    weight = float(clip_weights(squared, clip_norm))
-    if weight > 0:
-        for name, gradient in gradients.items():
-            total[name] += weight * gradient
+    group_of = dict.fromkeys(gradients, 0) if groups is None else groups
+    squared_L = torch.zeros(1 + max(group_of.values(), default=0), dtype=torch.float64)
+    for name, gradient in gradients.items():
+        squared_L[group_of[name]] += gradient.double().square().sum().cpu()
+    if not bool(torch.isfinite(squared_L).all()):
+        return
+    weights_L = weigh(squared_L[:, None])[:, 0]
+    add_into(total, {name: float(weights_L[group_of[name]]) * gradient for name, gradient in gradients.items()})
 
 
 def micro_batch(
@@ -104,7 +121,7 @@ def micro_batch(
         thresholds: Gives the threshold of each layer from the layers' sizes.
         execution: How to do the work.
     """
-    total = _zeros(model)
+    total: Gradients = {}
     bounds = thresholds(layer_sizes(model))
     for indices in micro_batches:
         mean: Gradients = {}
@@ -112,7 +129,7 @@ def micro_batch(
             add_into(mean, _gradients(model, _finite(losses_of(part)).sum() / divisor))
         with torch.no_grad():
             add_into(total, _clipped_by_layer(mean, bounds))
-    return total
+    return _complete(model, total)
 
 
 def layer_sizes(model: nn.Module) -> dict[str, int]:
@@ -146,8 +163,12 @@ def _finite(losses_B: Tensor) -> Tensor:
     return losses_B
 
 
-def _zeros(model: nn.Module) -> Gradients:
-    return {name: torch.zeros_like(parameter) for name, parameter in trainable(model).items()}
+def _complete(model: nn.Module, total: Gradients) -> Gradients:
+    """Every trainable parameter, in the model's order, with zeros where nothing was added."""
+    return {
+        name: total[name] if name in total else torch.zeros_like(parameter, dtype=torch.promote_types(parameter.dtype, torch.float32))
+        for name, parameter in trainable(model).items()
+    }
 
 
 def _gradients(model: nn.Module, loss: Tensor) -> Gradients:

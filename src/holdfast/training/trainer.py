@@ -20,7 +20,7 @@ from holdfast.core.progress import OnProgress, Progress
 from holdfast.core.randomness import Streams
 from holdfast.privacy import Mechanism
 from holdfast.privacy.clipping import LossesOf
-from holdfast.privacy.layer_rules import Gradients
+from holdfast.privacy.engine import Gradients
 from holdfast.training.checkpoints import TrainingState, forget_key, read_checkpoint, write_checkpoint, write_ledger
 from holdfast.training.settings import TrainingSettings
 

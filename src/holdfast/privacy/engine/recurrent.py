@@ -8,7 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from holdfast.core.errors import PreflightError
+from holdfast.privacy.engine.tape import Tape
 
 
 class LSTMWalk(torch.autograd.Function):
@@ -66,3 +70,39 @@ class LSTMWalk(torch.autograd.Function):
             dc = dc * f
             dh = delta @ weight_GH
         return delta_TBG.transpose(0, 1), None
+
+
+def lstm_forward(module: nn.LSTM, tape: Tape, input: Tensor, hx: Any = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Computes what `nn.LSTM` computes for one layer, one direction, a padded batch-first input and zero initial states."""
+    if module.num_layers != 1 or module.bidirectional or not module.batch_first or module.proj_size or hx is not None:
+        raise PreflightError([f"{module} has no clipping rule; set engine='loop'"])
+    weights = [module.weight_ih_l0, module.weight_hh_l0]
+    biases = [module.bias_ih_l0, module.bias_hh_l0] if module.bias else [None, None]
+    output, cell = LSTMLayer.apply(tape, input, *weights, *biases)
+    return output, (output[:, -1][None], cell[None])
+
+
+class LSTMLayer(torch.autograd.Function):
+    """Placeholder shape of the layer: gates, walk, records."""
+
+    @staticmethod
+    def forward(ctx: Any, tape: Tape, x_BTD: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None) -> Any:
+        """Walks forwards."""
+        bias = None if b_ih is None or b_hh is None else b_ih + b_hh
+        gates_BTG = F.linear(x_BTD, w_ih, bias)
+        output, cell = LSTMWalk.forward(ctx, gates_BTG, w_hh)
+        ctx.tape, ctx.parameters, ctx.inputs, ctx.output = tape, (w_ih, w_hh, b_ih, b_hh), x_BTD.detach(), output
+        return output, cell
+
+    @staticmethod
+    def backward(ctx: Any, *output_grads: Tensor) -> Any:
+        """Walks back, records, returns the input gradient."""
+        delta_BTG, _ = LSTMWalk.backward(ctx, *output_grads)
+        w_ih, w_hh, b_ih, b_hh = ctx.parameters
+        output = ctx.output.detach()
+        previous = torch.cat([torch.zeros_like(output[:, :1]), output[:, :-1]], 1)
+        delta_BTG = delta_BTG.contiguous()
+        ctx.tape.product(w_ih, ctx.inputs, delta_BTG, bias=b_ih)
+        ctx.tape.product(w_hh, previous, delta_BTG, bias=b_hh)
+        gx = delta_BTG @ w_ih.detach() if ctx.needs_input_grad[1] else None
+        return None, gx, None, None, None, None

@@ -1,0 +1,42 @@
+"""Modules that run inside one opaque function, patched whole while recording: recurrent layers and multi-head attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from holdfast.privacy.engine.attention import attention_forward
+from holdfast.privacy.engine.recurrent import lstm_forward
+from holdfast.privacy.engine.tape import Tape
+
+_FORWARDS: dict[type[nn.Module], Callable[..., Any]] = {
+    nn.LSTM: lstm_forward,
+    nn.MultiheadAttention: attention_forward,
+}
+
+
+@contextmanager
+def patched(model: nn.Module, tape: Tape) -> Iterator[None]:
+    """Replaces the forward pass of such modules while the block runs; a subclass with its own forward is left alone."""
+    changed = []
+    try:
+        for module in model.modules():
+            replacement = _replacement(module)
+            if replacement is not None and any(tape.wants(parameter) for parameter in module.parameters(recurse=False)):
+                module.forward = partial(replacement, module, tape)
+                changed.append(module)
+        yield
+    finally:
+        for module in changed:
+            del module.forward
+
+
+def _replacement(module: nn.Module) -> Callable[..., Any] | None:
+    for kind, forward in _FORWARDS.items():
+        if type(module).forward is kind.forward:
+            return forward
+    return None

@@ -1,0 +1,93 @@
+"""One occurrence of a parameter in a pass: a sum over positions of outer products, or of looked-up rows.
+
+Shapes: B examples, T (or S) positions, M rows and N columns of the parameter, V rows and D columns of a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+Gradients = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """The gradient of an example is ``sum_t left_t right_t'``, (M, N), seen in the shape of the parameter."""
+
+    parameter: Tensor
+    left_BTM: Tensor
+    right_BTN: Tensor
+
+    @property
+    def narrower(self) -> Tensor:
+        """The cheaper factor to scale."""
+        return self.left_BTM if self.left_BTM.shape[2] < self.right_BTN.shape[2] else self.right_BTN
+
+    def add_to(self, total: Gradients, name: str, scaled: Tensor) -> None:
+        """Adds the sum over examples, one factor given scaled."""
+        left, right = (scaled, self.right_BTN) if self.narrower is self.left_BTM else (self.left_BTM, scaled)
+        left_XM, right_XN = left.flatten(0, 1), right.flatten(0, 1)
+        if name in total:
+            total[name].view(left_XM.shape[1], -1).addmm_(left_XM.mT, right_XN)
+        else:
+            total[name] = (left_XM.mT @ right_XN).view(self.parameter.shape)
+
+    def without(self, examples_B: Tensor) -> Product:
+        """The same with some examples zeroed."""
+        gone = examples_B[:, None, None]
+        return replace(self, left_BTM=self.left_BTM.masked_fill(gone, 0), right_BTN=self.right_BTN.masked_fill(gone, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """The gradient of an example is a table with ``grads_t`` added to row ``ids_t``, (V, D)."""
+
+    parameter: Tensor
+    ids_BT: Tensor
+    grads_BTD: Tensor
+
+    @property
+    def narrower(self) -> Tensor:
+        """What is scaled."""
+        return self.grads_BTD
+
+    def add_to(self, total: Gradients, name: str, scaled: Tensor) -> None:
+        """Adds the sum over examples, the gradients given scaled."""
+        if name in total:
+            total[name].index_add_(0, self.ids_BT.flatten(), scaled.flatten(0, 1))
+        else:
+            rows = self.parameter.shape[0]
+            total[name] = torch.ops.aten.embedding_dense_backward(scaled.contiguous(), self.ids_BT.contiguous(), rows, -1, False)
+
+    def without(self, examples_B: Tensor) -> Lookup:
+        """The same with some examples zeroed."""
+        return replace(self, grads_BTD=self.grads_BTD.masked_fill(examples_B[:, None, None], 0))
+
+
+Occurrence = Product | Lookup
+
+
+def inner_product(one: Occurrence, other: Occurrence) -> Tensor:
+    """Inner product of the two gradients of each example, (B,), without forming either."""
+    if isinstance(one, Lookup):
+        one, other = other, one
+    if isinstance(one, Lookup) and isinstance(other, Lookup):
+        same_BTS = one.ids_BT[:, :, None] == other.ids_BT[:, None, :]
+        return (torch.bmm(one.grads_BTD, other.grads_BTD.mT) * same_BTS).sum((1, 2))
+    assert isinstance(one, Product)
+    if isinstance(other, Lookup):
+        index_BTS = other.ids_BT[:, None, :].expand(-1, one.left_BTM.shape[1], -1)
+        return (torch.bmm(one.right_BTN, other.grads_BTD.mT) * one.left_BTM.gather(2, index_BTS)).sum((1, 2))
+    return (torch.bmm(one.left_BTM, other.left_BTM.mT) * torch.bmm(one.right_BTN, other.right_BTN.mT)).sum((1, 2))
+
+
+def inner_product_with_dense(one: Occurrence, dense_BMN: Tensor) -> Tensor:
+    """Inner product of an occurrence's gradient with one given outright, (B,)."""
+    if isinstance(one, Lookup):
+        rows_BTD = dense_BMN.gather(1, one.ids_BT[..., None].expand(-1, -1, dense_BMN.shape[2]))
+        return (rows_BTD * one.grads_BTD).sum((1, 2))
+    matrix_BMN = dense_BMN.reshape(len(dense_BMN), one.left_BTM.shape[2], -1)
+    return (torch.bmm(one.left_BTM, matrix_BMN) * one.right_BTN).sum((1, 2))

@@ -1,0 +1,291 @@
+"""The tape of one backward pass: which parameter met what, exact squared norms with cross terms, weighted sums.
+
+Shapes: B examples, T positions of one example, D inputs, P outputs, L groups of parameters that are clipped together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from holdfast.core.errors import PreflightError
+from holdfast.privacy import kernels
+from holdfast.privacy.engine.occurrences import Gradients, Lookup, Occurrence, Product, inner_product, inner_product_with_dense
+
+
+@dataclass
+class _Pending:
+    """Products and lookups whose Gram matrices share a factor, so that one pass serves them all."""
+
+    group: int
+    inputs: list[Tensor] = field(default_factory=list)
+    ids: list[Tensor] = field(default_factory=list)
+    output_grads: list[Tensor] = field(default_factory=list)
+    biases: list[list[Tensor]] = field(default_factory=list)
+
+
+class Tape:
+    """What the trainable parameters of a model met in one forward and backward pass.
+
+    Each record is one *occurrence* of one parameter. A parameter that occurs several times (tied or reused weights) gets
+    its cross terms: ``|g1 + g2|^2 = |g1|^2 + |g2|^2 + 2 <g1, g2>``.
+
+    Args:
+        examples: B, at least 1.
+        parameters: Trainable parameters by name, a tied one once.
+        groups: Name to group in ``0..L-1``; parameters of a group are clipped together. None puts all into one.
+        rows_per_example: Rows of the model's first axis that belong to one example.
+    """
+
+    def __init__(
+        self,
+        examples: int,
+        parameters: Mapping[str, nn.Parameter],
+        *,
+        groups: Mapping[str, int] | None = None,
+        rows_per_example: int = 1,
+    ) -> None:
+        self.examples = examples
+        self.rows = examples * rows_per_example
+        self._names = {id(parameter): name for name, parameter in parameters.items()}
+        self._parameters = {id(parameter): parameter for parameter in parameters.values()}
+        self._groups = {key: 0 if groups is None else groups[name] for key, name in self._names.items()}
+        self.groups = 1 + max(self._groups.values(), default=0)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets every record."""
+        self._squares: dict[int, Tensor] = {}
+        self._occurrences: list[Occurrence] = []
+        self._by_parameter: dict[int, list[Occurrence]] = {}
+        self._dense: dict[int, Tensor] = {}
+        self._pending: _Pending | None = None
+        self._derived: dict[int, tuple[Tensor, Tensor, str]] = {}
+        self._norms: Tensor | None = None
+
+    def is_parameter(self, tensor: Tensor) -> bool:
+        """Whether this is a trainable parameter itself."""
+        return id(tensor) in self._names
+
+    def derive(self, result: Tensor, *, names: Iterable[str]) -> Tensor:
+        """Counts a tensor, with its graph, as computed from these parameters alone.
+
+        Returns:
+            A stand-in, cut off from the graph: its gradients come by example and are carried back through the graph at the end.
+        """
+        if self.is_parameter(result):
+            return result
+        stand_in = result.detach().requires_grad_()
+        self._derived[id(stand_in)] = (stand_in, result, " and ".join(sorted(set(names))))
+        return stand_in
+
+    def wants(self, parameter: Tensor | None) -> bool:
+        """Whether this is a trainable parameter of the model, or was computed from such alone."""
+        return parameter is not None and (id(parameter) in self._names or id(parameter) in self._derived)
+
+    def name(self, parameter: Tensor) -> str:
+        """The name in the model of a parameter, or of those that a tensor was computed from."""
+        key = id(parameter)
+        return self._names[key] if key in self._names else self._derived[key][2]
+
+    def product(
+        self, weight: Tensor, inputs: Tensor, output_grads: Tensor, *, bias: Tensor | None = None, transposed: bool = False
+    ) -> None:
+        """Notes that ``weight`` turned inputs into outputs, row by row.
+
+        Args:
+            weight: (P, D), or (D, P) where `transposed`.
+            inputs: A, (rows, ..., D), detached; rows of one example lie together.
+            output_grads: G, (rows, ..., P), detached.
+            bias: (P,), whose gradient is the column sum of G.
+            transposed: The outputs are A W instead of A W'.
+        """
+        a_BTD, g_BTP = self.by_example(inputs), self.by_example(output_grads)
+        biases = [bias] if bias is not None and self.wants(bias) else []
+        if self.wants(weight):
+            left, right = (a_BTD, g_BTP) if transposed else (g_BTP, a_BTD)
+            if id(weight) in self._names and not _smaller_instantiated(a_BTD, g_BTP):
+                self._queue(self._groups[id(weight)], a_BTD, None, g_BTP, biases)
+                self._note(Product(weight, left, right))
+                return
+            self.dense(weight, torch.bmm(left.mT, right))
+        for parameter in biases:
+            self.dense(parameter, g_BTP.sum(1))
+
+    def lookup(self, weight: Tensor, ids: Tensor, output_grads: Tensor, *, padding_idx: int | None = None) -> None:
+        """Notes that rows of ``weight`` were looked up.
+
+        Args:
+            weight: (V, D).
+            ids: (rows, ...), integers in [0, V).
+            output_grads: G, (rows, ..., D), detached.
+            padding_idx: A row that never learns, or None.
+        """
+        if not self.wants(weight):
+            return
+        ids_BT, g_BTD = ids.reshape(self.examples, -1), self.by_example(output_grads)
+        if padding_idx is not None:
+            padding_BT = ids_BT == padding_idx
+            if padding_BT.is_cuda or bool(padding_BT.any()):
+                g_BTD = g_BTD.masked_fill(padding_BT[..., None], 0)
+        self._queue(self._groups[id(weight)], None, ids_BT, g_BTD, [])
+        self._note(Lookup(weight, ids_BT, g_BTD))
+
+    def dense(self, parameter: Tensor, gradients_B: Tensor) -> None:
+        """Notes the gradient of every example outright.
+
+        Args:
+            parameter: Of any shape.
+            gradients_B: (B, *shape), or anything that can be viewed so.
+        """
+        if not self.wants(parameter):
+            return
+        gradients_B = _wide(gradients_B).reshape(self.examples, *parameter.shape)
+        key = id(parameter)
+        self._dense[key] = self._dense[key] + gradients_B if key in self._dense else gradients_B
+
+    def by_example(self, tensor: Tensor) -> Tensor:
+        """Views (rows, ..., D) as (B, T, D), in single precision or better.
+
+        Raises:
+            PreflightError: If the first axis does not list the examples.
+        """
+        if tensor.shape[0] % self.rows:
+            raise PreflightError(
+                [f"a layer saw {tensor.shape[0]} rows, no multiple of {self.rows} examples; put the examples on the first axis"]
+            )
+        return _wide(tensor.reshape(self.examples, -1, tensor.shape[-1]))
+
+    def _note(self, new: Occurrence) -> None:
+        earlier = self._by_parameter.setdefault(id(new.parameter), [])
+        for old in earlier:
+            self._add(self._groups[id(new.parameter)], 2 * inner_product(new, old))
+        earlier.append(new)
+        self._occurrences.append(new)
+
+    def _add(self, group: int, squares_B: Tensor) -> None:
+        self._squares[group] = self._squares[group] + squares_B if group in self._squares else squares_B
+
+    def _queue(self, group: int, inputs: Tensor | None, ids: Tensor | None, output_grads: Tensor, biases: list[Tensor]) -> None:
+        """Joins an occurrence to the pending ones where input (Q, K, V) or output gradient (summed embeddings) is shared."""
+        pending = self._pending
+        if pending is not None and pending.group == group:
+            if len(pending.output_grads) == 1 and _same(pending.output_grads[0], output_grads):
+                pending.biases[0] += biases
+                if inputs is not None:
+                    pending.inputs.append(inputs)
+                if ids is not None:
+                    pending.ids.append(ids)
+                return
+            if inputs is not None and not pending.ids and len(pending.inputs) == 1 and _same(pending.inputs[0], inputs):
+                pending.output_grads.append(output_grads)
+                pending.biases.append(biases)
+                return
+        self._flush()
+        self._pending = _Pending(group, [] if inputs is None else [inputs], [] if ids is None else [ids], [output_grads], [biases])
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        wanted = [bool(biases) for biases in pending.biases]
+        squares_B, sums = kernels.gram_norms(pending.inputs, pending.output_grads, ids=pending.ids, column_sums=wanted)
+        self._add(pending.group, squares_B)
+        for biases, sum_BP in zip(pending.biases, sums, strict=True):
+            for bias in biases:
+                assert sum_BP is not None
+                self.dense(bias, sum_BP)
+
+    def squared_norms(self) -> Tensor:
+        """Squared gradient norm of each example over each group of parameters, (L, B), in float32 or better.
+
+        Exact norms of single examples are private data.
+        """
+        if self._norms is not None:
+            return self._norms
+        self._flush()
+        self._pull_back()
+        for key, gradients_B in self._dense.items():
+            group = self._groups[key]
+            self._add(group, gradients_B.reshape(self.examples, -1).square().sum(1))
+            for other in self._by_parameter.get(key, ()):
+                self._add(group, 2 * inner_product_with_dense(other, gradients_B))
+        if not self._squares:
+            raise PreflightError(["the loss does not depend on any trainable parameter; unfreeze a layer that it uses"])
+        some = next(iter(self._squares.values()))
+        self._norms = torch.stack([self._squares.get(group, torch.zeros_like(some)) for group in range(self.groups)]).clamp_min(0)
+        return self._norms
+
+    def _pull_back(self) -> None:
+        """Turns gradients of derived tensors into gradients of what they were computed from, last one first."""
+        sources: list[Tensor] = [*self._parameters.values(), *(stand_in for stand_in, _, _ in self._derived.values())]
+        for key, (_, result, _) in reversed(self._derived.items()):
+            gradients_B = self._dense.pop(key, None)
+            if gradients_B is None:
+                continue
+            wanted = gradients_B.to(result.dtype)
+            found = torch.autograd.grad(result, sources, wanted, is_grads_batched=True, retain_graph=True, allow_unused=True)
+            for source, gradient_B in zip(sources, found, strict=True):
+                if gradient_B is not None:
+                    self.dense(source, gradient_B)
+
+    def add_weighted_sum(self, weights_LB: Tensor, *, into: Gradients) -> None:
+        """Adds the sum over examples of weight times gradient, and forgets the records, so that memory is freed on the way.
+
+        Args:
+            weights_LB: One weight for each group and example; (B,) where there is one group.
+            into: Gradients by name; a name that is absent is assigned, any other added to in place.
+        """
+        weights_LB = weights_LB.reshape(self.groups, self.examples)
+        scaled: tuple[Tensor, int, Tensor] | None = None
+        while self._occurrences:
+            one = self._occurrences.pop()
+            group = self._groups[id(one.parameter)]
+            side = one.narrower
+            if scaled is None or scaled[1] != group or not _same(scaled[0], side):
+                scaled = (side, group, side * weights_LB[group][:, None, None])
+            one.add_to(into, self._names[id(one.parameter)], scaled[2])
+        for key, gradients_B in self._dense.items():
+            gradient = torch.tensordot(weights_LB[self._groups[key]].to(gradients_B.dtype), gradients_B, 1)
+            add_into(into, {self._names[key]: gradient})
+        self.clear()
+
+    def forget(self, examples_B: Tensor) -> None:
+        """Zeroes what was recorded of some examples: a weight of zero alone does not remove a NaN.
+
+        Args:
+            examples_B: True for the examples to forget.
+        """
+        self._occurrences = [one.without(examples_B) for one in self._occurrences]
+        for key, gradients_B in self._dense.items():
+            self._dense[key] = gradients_B.masked_fill(examples_B.reshape(-1, *[1] * (gradients_B.dim() - 1)), 0)
+
+    def names_met(self) -> set[str]:
+        """Names of the parameters that have a record."""
+        return {self._names[key] for key in (*self._by_parameter, *self._dense)}
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.data_ptr() == other.data_ptr() and one.shape == other.shape and one.stride() == other.stride()
+
+
+def _smaller_instantiated(a_BTD: Tensor, g_BTP: Tensor) -> bool:
+    """True where the products G'A of the examples hold no more numbers than A and G: LoRA, small heads, long texts."""
+    length, width_in, width_out = a_BTD.shape[1], a_BTD.shape[2], g_BTP.shape[2]
+    return width_in * width_out <= length * (width_in + width_out) and length > 1
+
+
+def add_into(total: Gradients, parts: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> None:
+    """Adds gradients into a running sum by name, in place where there is one already."""
+    for name, gradient in parts.items() if isinstance(parts, Mapping) else parts:
+        if name in total:
+            total[name].add_(gradient)
+        else:
+            total[name] = gradient
