@@ -9,6 +9,7 @@ PIP     := $(BIN)/python -m pip install --disable-pip-version-check --constraint
 PYTEST  := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 USER_STAMP := $(VENV)/.installed-user
 DEV_STAMP  := $(VENV)/.installed-dev
+CORE       := CMakeLists.txt $(wildcard src/holdfast/privacy/kernels/core/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast lint docs commands clean
@@ -49,7 +50,7 @@ $(BIN)/python:
 	  { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 # torch comes first and alone: it is most of the download, so a broken connection costs one retry of the rest.
-$(USER_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+$(USER_STAMP): pyproject.toml constraints.txt $(CORE) | $(BIN)/python
 	$(PIP) torch
 	$(PIP) --editable .
 	@touch $@

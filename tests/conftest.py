@@ -2,10 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from holdfast.privacy import kernels
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -32,6 +35,27 @@ def chromium() -> str:
     if path is None:
         _absent("no chromium on the path")
     return str(path)
+
+
+LIBRARY = kernels.native.library()
+LEVELS = ["compiled"] if LIBRARY is None else [core.level for core in LIBRARY.cores]
+
+
+@pytest.fixture(scope="module", params=["torch", *LEVELS])
+def implementation(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each implementation of the kernels that this machine has, at work meanwhile."""
+    if request.param == "compiled":
+        _absent("the compiled core was not built")
+    with kernels.using(request.param):
+        yield request.param
+
+
+@pytest.fixture(scope="session")
+def compiled_core() -> kernels.native.Library:
+    """The compiled core."""
+    if LIBRARY is None:
+        _absent("the compiled core was not built")
+    return LIBRARY
 
 
 @pytest.fixture(autouse=True, scope="session")

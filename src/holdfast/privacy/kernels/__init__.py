@@ -1,0 +1,155 @@
+"""The arithmetic that private training adds to ordinary training: a compiled core, and its twin in torch.
+
+Every function here gives the same result whichever of the two does the work. The compiled core takes float32 tensors on
+the CPU; everything else, and every machine without a compiler, gets the twin. `backend` says which one is at work, and
+the environment variable `HOLDFAST_KERNELS=torch` switches the core off.
+
+Shapes: B examples, T rows of one example (tokens, characters, ...), D and P widths.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from holdfast.core.errors import InputError, nearest
+from holdfast.privacy.kernels import native, portable
+
+__all__ = ["backend", "gram_norms", "layer_norm_backward", "using"]
+
+_CHOICES = ("compiled", "torch", *native.LEVELS)
+_chosen: list[str] = []  # what `using` asks for, the innermost last
+
+
+def backend() -> str:
+    """What does the work for float32 tensors on the CPU, such as "compiled (avx512)", or "torch"."""
+    core = _core()
+    return "torch" if core is None else f"compiled ({core.level})"
+
+
+@contextmanager
+def using(name: str) -> Iterator[None]:
+    """Has one implementation do the work meanwhile, in the whole process.
+
+    Args:
+        name: "torch"; "compiled" for the fastest level of this processor; or a level: "baseline", "avx2", "avx512".
+
+    Raises:
+        InputError: For an unknown name, or one that this machine does not have.
+    """
+    _find(name)
+    _chosen.append(name)
+    try:
+        yield
+    finally:
+        _chosen.pop()
+
+
+def _core() -> native.Core | None:
+    """The compiled core to use, or None for torch."""
+    if _chosen:
+        return _find(_chosen[-1])
+    wanted = os.environ.get("HOLDFAST_KERNELS", "")
+    if wanted:
+        return _find(wanted, source="HOLDFAST_KERNELS")
+    library = native.library()
+    return None if library is None else library.cores[-1]
+
+
+def _find(name: str, *, source: str = "the kernel implementation") -> native.Core | None:
+    if name not in _CHOICES:
+        raise InputError(f"{source} is {name!r}; {nearest(name, _CHOICES)}")
+    if name == "torch":
+        return None
+    library = native.library()
+    cores = () if library is None else library.cores
+    fitting = [core for core in cores if name in ("compiled", core.level)]
+    if not fitting:
+        present = ", ".join(["torch", *(core.level for core in cores)])
+        raise InputError(f"{source} is {name!r}, which this machine does not have; it has: {present}")
+    return fitting[-1]
+
+
+def gram_norms(
+    inputs: Sequence[Tensor], output_grads: Sequence[Tensor], *, ids: Sequence[Tensor] = (), column_sums: Sequence[bool] = ()
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Squared norms of per-example products, without forming the products.
+
+    With inputs A_i, output gradients G_j and lists of ids, the sum over rows t and s of
+    ``(sum_i <a_i[t], a_i[s]> + sum_k [ids_k[t] == ids_k[s]]) * sum_j <g_j[t], g_j[s]>``: the squared norm of all products
+    G_j' A_i and of all tables into which the rows of G_j are added at ids_k, taken together.
+
+    Args:
+        inputs: Each (B, T, D), with widths of their own.
+        output_grads: Each (B, T, P), with widths of their own; at least one.
+        ids: Each (B, T), int64.
+        column_sums: For each output gradient, whether its sum over T is wanted; none by default.
+
+    Returns:
+        The squared norms (B,) in float32 or wider, and for each output gradient its sum over T, (B, P), or None.
+
+    Raises:
+        InputError: For shapes that do not fit.
+
+    Edge cases:
+        A NaN or an infinity in one example makes the norm of that example, and of no other, NaN or infinite. No rows
+        (T = 0) have norm 0.
+
+    References:
+        Li et al. 2022 (arXiv 2110.05679), section 4, where it is called ghost clipping.
+    """
+    column_sums = list(column_sums) or [False] * len(output_grads)
+    _check_rows(inputs, output_grads, ids, column_sums)
+    core = _core()
+    compiled = core is not None and output_grads[0].shape[:2].numel() > 0
+    compiled = compiled and native.takes([*inputs, *output_grads], torch.float32) and native.takes(ids, torch.int64)
+    if core is not None and compiled:
+        return core.gram_norms(inputs, output_grads, ids, column_sums)
+    return portable.gram_norms(inputs, output_grads, ids, column_sums)
+
+
+def _check_rows(inputs: Sequence[Tensor], output_grads: Sequence[Tensor], ids: Sequence[Tensor], column_sums: Sequence[bool]) -> None:
+    if not output_grads:
+        raise InputError("output_grads is empty; give at least one tensor of shape (B, T, P)")
+    shapes = [tuple(x.shape) for x in (*inputs, *output_grads)]
+    rows = shapes[-1][:2]
+    if any(len(shape) != 3 or shape[:2] != rows for shape in shapes) or any(tuple(x.shape) != rows for x in ids):
+        found = ", ".join(map(str, [*shapes, *(tuple(x.shape) for x in ids)]))
+        raise InputError(f"rows of different examples or lengths: {found}; inputs and gradients are (B, T, width), ids (B, T)")
+    if len(column_sums) != len(output_grads):
+        raise InputError(f"column_sums has {len(column_sums)} entries for {len(output_grads)} output gradients; give one for each, or none")
+
+
+def layer_norm_backward(
+    x: Tensor, grad: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, *, examples: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The backward pass of ``(x - mean) * rstd * weight + bias``, with scale and shift gradients of each example.
+
+    Args:
+        x: (rows, ..., D); the rows of one example stand together, as many for each.
+        grad: Gradient with respect to the output, of the shape of x.
+        weight: The scale, (D,).
+        mean: Mean of each row as `torch.native_layer_norm` gives it: the shape of x with 1 in place of D, or without it.
+        rstd: One over the standard deviation of each row, likewise.
+        examples: B.
+
+    Returns:
+        Gradient of x, in its shape and dtype; gradients of scale and shift (B, D), in float32 or wider.
+
+    Raises:
+        InputError: For shapes that do not fit.
+    """
+    rows, width = x.shape[:-1].numel(), x.shape[-1]
+    if grad.shape != x.shape or weight.shape != (width,) or mean.numel() != rows or rstd.numel() != rows:
+        found = ", ".join(str(tuple(tensor.shape)) for tensor in (x, grad, weight, mean, rstd))
+        raise InputError(f"x, grad, weight, mean and rstd have shapes {found}; they must be (..., D) twice, (D,), one number a row twice")
+    if examples < 0 or rows != (rows // examples * examples if examples else 0):
+        raise InputError(f"{rows} rows are not {examples} examples of one length; give each example as many rows")
+    core = _core()
+    if core is not None and rows > 0 and native.takes((x, grad, weight, mean, rstd), torch.float32):
+        return core.layer_norm_backward(x, grad, weight, mean, rstd, examples)
+    return portable.layer_norm_backward(x, grad, weight, mean, rstd, examples)

@@ -1,0 +1,36 @@
+// What the core offers: one table of plain C functions for each level of processor. `../native.py` mirrors these types.
+//
+// Sizes and strides count elements, never bytes. No kernel allocates across calls, throws, or keeps state, and each
+// writes to its outputs alone. `threads` is the caller's budget; results do not depend on it.
+#pragma once
+#include <cstdint>
+
+#ifdef HOLDFAST_SERIAL
+#define HOLDFAST_PARALLEL(condition)
+#else
+#define HOLDFAST_TEXT(x) #x
+#define HOLDFAST_PARALLEL(condition) _Pragma(HOLDFAST_TEXT(omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1 && (condition))))
+#endif
+
+namespace holdfast {
+
+constexpr int32_t ABI = 1;  // raise with every change of a type or a signature in this file, here and in native.py
+
+// Rows t = 0, 1, ... of example e start at data + e * example_stride + t * row_stride; the values of a row lie side by side.
+struct Matrix {
+  const float *data;
+  int64_t width, example_stride, row_stride;
+};
+
+struct Kernels {
+  // norms[e] = sum_{t,s} (sum_i <a_i[t], a_i[s]> + sum_k [ids_k[t] == ids_k[s]]) sum_j <g_j[t], g_j[s]>, and, unless sums[j] is
+  // null, sums[j][e] = sum_t g_j[t]. Ids are (examples, rows), packed. Returns 0, or 1 where memory ran out.
+  int32_t (*gram_norms)(const Matrix *inputs, int64_t input_count, const Matrix *grads, int64_t grad_count, const int64_t *const *ids,
+                        int64_t id_count, int64_t examples, int64_t rows, float *const *sums, float *norms, int32_t threads);
+
+  // Gradients of y = (x - mean) rstd scale + shift: of x for each row, of scale and shift summed over the rows of each example.
+  void (*layer_norm_backward)(const float *x, const float *grad, const float *scale, const float *mean, const float *rstd, int64_t examples,
+                              int64_t rows, int64_t width, float *x_grad, float *scale_grads, float *shift_grads, int32_t threads);
+};
+
+}  // namespace holdfast

@@ -1,0 +1,165 @@
+"""Finds and loads the compiled core, and hands it tensors as pointers, sizes and strides.
+
+Shapes: B examples, T rows of one example, D and P widths.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from ctypes import c_int32, c_int64, c_void_p
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+ABI = 1
+"""Version of the types and signatures below; `core/kernels.h` carries the same number."""
+
+LEVELS = ("baseline", "avx2", "avx512")
+"""What processors the kernels are compiled for, from the slowest to the fastest."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Matrix(ctypes.Structure):
+    _fields_ = (("data", c_void_p), ("width", c_int64), ("example_stride", c_int64), ("row_stride", c_int64))
+
+
+class _Table(ctypes.Structure):
+    _fields_ = (
+        (
+            "gram_norms",
+            ctypes.CFUNCTYPE(
+                c_int32, c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p, c_int32
+            ),
+        ),
+        ("layer_norm_backward", ctypes.CFUNCTYPE(None, *[c_void_p] * 5, c_int64, c_int64, c_int64, *[c_void_p] * 3, c_int32)),
+    )
+
+
+def takes(tensors: Iterable[Tensor], *dtypes: torch.dtype) -> bool:
+    """True where every tensor is plain memory of this process in one of the dtypes, and nobody wants a gradient through it."""
+    graded = torch.is_grad_enabled()
+    return all(
+        tensor.dtype in dtypes
+        and tensor.device.type == "cpu"
+        and tensor.layout is torch.strided
+        and type(tensor) in (Tensor, torch.nn.Parameter)  # anything else may have no memory at all
+        and not tensor.is_neg()
+        and not (graded and tensor.requires_grad)
+        for tensor in tensors
+    )
+
+
+@dataclass(frozen=True)
+class Core:
+    """The compiled kernels at one level.
+
+    Args:
+        level: One of `LEVELS`.
+        table: The functions.
+    """
+
+    level: str
+    table: _Table
+
+    def gram_norms(
+        self, inputs: Sequence[Tensor], output_grads: Sequence[Tensor], ids: Sequence[Tensor], column_sums: Sequence[bool]
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """As `holdfast.privacy.kernels.gram_norms`; B and T are at least 1."""
+        inputs, output_grads = [_rows(x) for x in inputs], [_rows(g) for g in output_grads]
+        ids = [x.contiguous() for x in ids]
+        examples, rows, _ = output_grads[0].shape
+        norms = output_grads[0].new_empty(examples)
+        sums = [g.new_empty(examples, g.shape[2]) if wanted else None for g, wanted in zip(output_grads, column_sums, strict=True)]
+        failed = self.table.gram_norms(
+            *(_matrices(inputs), len(inputs), _matrices(output_grads), len(output_grads)),
+            *(_pointers(ids), len(ids), examples, rows, _pointers(sums), norms.data_ptr(), torch.get_num_threads()),
+        )
+        if failed:
+            raise MemoryError(f"no memory for the partial norms of {examples} examples of {rows} rows")
+        return norms, sums
+
+    def layer_norm_backward(
+        self, x: Tensor, grad: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, examples: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `holdfast.privacy.kernels.layer_norm_backward`; there is at least one example."""
+        x, grad, weight, mean, rstd = (tensor.contiguous() for tensor in (x, grad, weight, mean, rstd))
+        width = x.shape[-1]
+        x_grad, scale_grad_BD, shift_grad_BD = torch.empty_like(x), x.new_empty(examples, width), x.new_empty(examples, width)
+        self.table.layer_norm_backward(
+            *(tensor.data_ptr() for tensor in (x, grad, weight, mean, rstd)),
+            *(examples, mean.numel() // examples, width),
+            *(tensor.data_ptr() for tensor in (x_grad, scale_grad_BD, shift_grad_BD)),
+            torch.get_num_threads(),
+        )
+        return x_grad, scale_grad_BD, shift_grad_BD
+
+
+def _rows(x_BTD: Tensor) -> Tensor:
+    """The tensor with the values of a row side by side."""
+    return x_BTD if x_BTD.stride(2) == 1 or x_BTD.shape[2] == 1 else x_BTD.contiguous()
+
+
+def _matrices(tensors: Sequence[Tensor]) -> ctypes.Array[_Matrix]:
+    return (_Matrix * len(tensors))(*[_Matrix(x.data_ptr(), x.shape[2], x.stride(0), x.stride(1)) for x in tensors])
+
+
+def _pointers(tensors: Sequence[Tensor | None]) -> ctypes.Array[c_void_p]:
+    return (c_void_p * len(tensors))(*[None if x is None else x.data_ptr() for x in tensors])
+
+
+@dataclass(frozen=True)
+class Library:
+    """The compiled core as it was found.
+
+    Args:
+        path: The file.
+        sources: A digest of the sources that it was built from.
+        threaded: False where it was built without OpenMP.
+        cores: The levels that this processor has, from the slowest to the fastest.
+    """
+
+    path: Path
+    sources: str
+    threaded: bool
+    cores: tuple[Core, ...]
+
+
+@functools.cache
+def library() -> Library | None:
+    """The compiled core, or None where it was not built, cannot be loaded, or is not the one that this module knows."""
+    path = _find()
+    if path is None:
+        _LOG.info("no compiled core beside %s: torch does its work", __name__)
+        return None
+    try:
+        # torch is loaded, so a library that needs libgomp.so.1 gets the one of torch, and both share one pool of threads.
+        loaded = ctypes.CDLL(str(path))
+        version = loaded.holdfast_abi()
+    except (OSError, AttributeError) as error:
+        _LOG.warning("the compiled core %s cannot be loaded, torch does its work: %s", path, error)
+        return None
+    if version != ABI:
+        _LOG.warning(
+            "the compiled core %s has version %s, this holdfast needs %s: torch does its work; install holdfast again", path, version, ABI
+        )
+        return None
+    loaded.holdfast_sources.restype = ctypes.c_char_p
+    loaded.holdfast_kernels.restype = ctypes.POINTER(_Table)
+    tables = [(name, loaded.holdfast_kernels(number)) for number, name in enumerate(LEVELS)]
+    cores = tuple(Core(name, table.contents) for name, table in tables if table)
+    return Library(path, loaded.holdfast_sources().decode(), bool(loaded.holdfast_threaded()), cores)
+
+
+def _find() -> Path | None:
+    """The file of the library; an editable install adds the folder of built files to the package's path."""
+    package = sys.modules[__name__.rpartition(".")[0]]
+    folders = [Path(folder) for folder in package.__path__]
+    found = [path for folder in folders for path in sorted(folder.glob("holdfast_core.*")) if path.suffix in (".so", ".dylib", ".dll")]
+    return found[0] if found else None

@@ -1,0 +1,219 @@
+"""Each kernel against a plain loop or autograd in float64, in every implementation that this machine has."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from holdfast.core.errors import InputError
+from holdfast.privacy import kernels
+from holdfast.privacy.kernels import native
+
+CORE = Path(native.__file__).parent / "core"
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def products(inputs: Sequence[Tensor], grads: Sequence[Tensor], ids: Sequence[Tensor] = (), rows: int = 7) -> Tensor:
+    """Squared norms of the products and tables themselves, in float64."""
+    found = torch.zeros(len(grads[0]), dtype=torch.float64)
+    for g in (grad.double() for grad in grads):
+        for a in inputs:
+            found += torch.bmm(g.mT, a.double()).square().sum((1, 2))
+        for one in ids:
+            table = torch.zeros(len(g), rows, g.shape[2], dtype=torch.float64)
+            table.scatter_add_(1, one[..., None].expand_as(g), g)
+            found += table.square().sum((1, 2))
+    return found
+
+
+def assert_close(found: Tensor, expected: Tensor, tolerance: float = 2e-6) -> None:
+    torch.testing.assert_close(found.double(), expected.double(), rtol=tolerance, atol=tolerance * float(expected.abs().max()))
+
+
+SHAPES = [  # (B, T, D, P): widths around the vectors, lengths around the tiles
+    *[(3, 5, 7, 9), (2, 1, 16, 1), (1, 4, 1, 33), (2, 63, 15, 17), (2, 64, 16, 16), (1, 65, 31, 5), (2, 129, 12, 300)],
+    *[(1, 2, 513, 1030), (2, 3, 65_537, 2)],  # wider than a slice, wider than 65,536 with a length that 4 does not divide
+]
+
+
+@pytest.mark.parametrize(("examples", "length", "d", "p"), SHAPES)
+def test_gram_norms_are_those_of_the_products(implementation, examples, length, d, p):
+    a, g = normal(examples, length, d), normal(examples, length, p, seed=1)
+    ids = torch.randint(0, 7, (examples, length), generator=torch.Generator().manual_seed(2))
+    for inputs, id_lists in (([a], []), ([a], [ids]), ([], [ids, ids.flip(1)]), ([a, a + 1], [])):
+        norms, sums = kernels.gram_norms(inputs, [g], ids=id_lists, column_sums=[True])
+        assert_close(norms, products(inputs, [g], id_lists))
+        assert_close(sums[0], g.sum(1), 1e-5)
+
+
+def test_gram_norms_of_several_gradients_share_one_pass(implementation):
+    a, grads = normal(4, 6, 8), [normal(4, 6, width, seed=width) for width in (5, 16, 600)]
+    norms, sums = kernels.gram_norms([a], grads, column_sums=[True, False, True])
+    assert_close(norms, products([a], grads))
+    assert [one is not None for one in sums] == [True, False, True]
+
+
+def test_gram_norms_follow_strides(implementation):
+    wide = normal(6, 2, 40)
+    a, g = wide.transpose(0, 1)[:, :, 3:20], wide.transpose(0, 1)[:, :, 20:]  # rows of one example far apart
+    assert not a.is_contiguous()
+    assert_close(kernels.gram_norms([a], [g])[0], products([a], [g]))
+    columns, shared = normal(3, 9, 5).mT, normal(1, 5, 4).expand(3, 5, 4)  # values of a row far apart, one memory for all examples
+    assert_close(kernels.gram_norms([columns], [shared])[0], products([columns], [shared]))
+    a, one = normal(2, 3, 4), torch.ones(1).expand(2, 3, 5)
+    assert_close(kernels.gram_norms([a], [one])[0], products([a], [one]))
+
+
+@pytest.mark.parametrize(("examples", "length", "width"), [(0, 3, 4), (2, 0, 4), (2, 3, 0)])
+def test_gram_norms_of_nothing_are_zero(implementation, examples, length, width):
+    norms, sums = kernels.gram_norms([torch.ones(examples, length, 3)], [torch.ones(examples, length, width)], column_sums=[True])
+    assert torch.equal(norms, torch.zeros(examples))
+    assert torch.equal(sums[0], torch.zeros(examples, width))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("length", [3, 70])
+def test_a_bad_value_spoils_its_own_example_alone(implementation, bad, length):
+    a, g = normal(3, length, 20), normal(3, length, 18, seed=1)
+    ids = torch.zeros(3, length, dtype=torch.int64)
+    spoilt = g.clone()
+    spoilt[1, -1, -1] = bad
+    for inputs, grads, id_lists in (([a], [spoilt], []), ([], [spoilt], [ids]), ([spoilt], [a], [])):
+        norms, sums = kernels.gram_norms(inputs, grads, ids=id_lists, column_sums=[True])
+        inputs, grads = ([g if x is spoilt else x for x in tensors] for tensors in (inputs, grads))
+        clean, clean_sums = kernels.gram_norms(inputs, grads, ids=id_lists, column_sums=[True])
+        assert not torch.isfinite(norms[1])
+        assert torch.equal(norms[[0, 2]], clean[[0, 2]])
+        assert torch.equal(sums[0][[0, 2]], clean_sums[0][[0, 2]])
+        assert grads[0] is a or not torch.isfinite(sums[0][1, -1])
+
+
+def test_rows_of_zeros_add_nothing(implementation):
+    a, g = normal(2, 9, 5), normal(2, 9, 5, seed=1)
+    g[:, 4:] = 0
+    assert_close(kernels.gram_norms([a], [g])[0], products([a[:, :4]], [g[:, :4]]))
+    assert torch.equal(kernels.gram_norms([a], [torch.zeros_like(g)])[0], torch.zeros(2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_other_dtypes_go_to_the_twin(implementation, dtype):
+    a, g = normal(2, 3, 4).to(dtype), normal(2, 3, 4, seed=1).to(dtype)
+    norms, sums = kernels.gram_norms([a], [g], column_sums=[True])
+    assert norms.dtype == sums[0].dtype == torch.promote_types(dtype, torch.float32)
+    assert_close(norms, products([a], [g]))
+
+
+def test_gram_norms_refuse_shapes_that_do_not_fit(implementation):
+    a = torch.ones(2, 3, 4)
+    for inputs, grads, ids in (([a], [a[:1]], []), ([a], [a[:, :2]], []), ([a[0]], [a[0]], []), ([], [a], [torch.zeros(2, 2).long()])):
+        with pytest.raises(InputError, match="different examples or lengths"):
+            kernels.gram_norms(inputs, grads, ids=ids)
+    with pytest.raises(InputError, match="at least one tensor"):
+        kernels.gram_norms([a], [])
+    with pytest.raises(InputError, match="1 entries for 2"):
+        kernels.gram_norms([a], [a, a], column_sums=[True])
+
+
+def test_results_do_not_depend_on_the_number_of_threads(implementation):
+    a, g = normal(3, 150, 20), normal(3, 150, 40, seed=1)
+    x, statistics = normal(30, 600), (torch.zeros(30), torch.ones(30))
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        try:
+            norms, sums = kernels.gram_norms([a], [g], column_sums=[True])
+            found.append([norms, *sums, *kernels.layer_norm_backward(x, x, torch.ones(600), *statistics, examples=10)])
+        finally:
+            torch.set_num_threads(1)
+    same = torch.equal if implementation != "torch" else torch.allclose
+    assert all(same(one, other) for one, other in zip(found[0] * 2, found[1] + found[2], strict=True))
+
+
+@pytest.mark.parametrize(("examples", "length", "width"), [(1, 1, 1), (3, 5, 7), (2, 4, 64), (4, 1, 131), (0, 2, 3)])
+def test_layer_norm_backward_is_autograds(implementation, examples, length, width):
+    x, g, weight = normal(examples, length, width), normal(examples, length, width, seed=1), normal(width, seed=2)
+    _, mean, rstd = torch.native_layer_norm(x, (width,), weight, None, 1e-5)
+    found = kernels.layer_norm_backward(x, g, weight, mean, rstd, examples=examples)
+    exact, scale, shift = (t.double().requires_grad_() for t in (x, weight.expand(examples, width), torch.zeros(examples, width)))
+    normalised = torch.nn.functional.layer_norm(exact, (width,), eps=1e-5)
+    expected = torch.autograd.grad(normalised * scale[:, None] + shift[:, None], (exact, scale, shift), g.double())
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-5)
+    assert found[0].shape == x.shape
+
+
+def test_layer_norm_backward_takes_rows_in_any_layout(implementation):
+    x, g, weight = normal(6, 2, 8).transpose(0, 1), normal(1, 8).expand(2, 6, 8), normal(8, seed=2)
+    _, mean, rstd = torch.native_layer_norm(x, (8,), weight, None, 1e-5)
+    strided = kernels.layer_norm_backward(x, g, weight, mean, rstd, examples=2)
+    flat = kernels.layer_norm_backward(x.reshape(12, 8), g.reshape(12, 8), weight, mean.flatten(), rstd.flatten(), examples=2)
+    assert torch.equal(strided[0].reshape(12, 8), flat[0])
+    assert torch.equal(torch.stack(strided[1:]), torch.stack(flat[1:]))
+
+
+def test_layer_norm_backward_keeps_bad_values_apart(implementation):
+    x, g = normal(3, 2, 20), normal(3, 2, 20, seed=1)
+    g[1, 0, 3] = float("nan")
+    _, mean, rstd = torch.native_layer_norm(x, (20,), None, None, 1e-5)
+    found = kernels.layer_norm_backward(x, g, torch.ones(20), mean, rstd, examples=3)
+    assert all(torch.isfinite(one[[0, 2]]).all() and not torch.isfinite(one[1]).all() for one in found)
+
+
+def test_layer_norm_backward_refuses_shapes_that_do_not_fit(implementation):
+    x, one = torch.ones(4, 3), torch.ones(4)
+    with pytest.raises(InputError, match="not 3 examples of one length"):
+        kernels.layer_norm_backward(x, x, torch.ones(3), one, one, examples=3)
+    for wrong in ((x, x[:2], torch.ones(3), one, one), (x, x, torch.ones(2), one, one), (x, x, torch.ones(3), one[:1], one)):
+        with pytest.raises(InputError, match="must be"):
+            kernels.layer_norm_backward(*wrong, examples=2)
+
+
+def test_says_what_is_at_work(implementation):
+    assert kernels.backend() == ("torch" if implementation == "torch" else f"compiled ({implementation})")
+
+
+def test_unknown_names_are_refused(monkeypatch):
+    with pytest.raises(InputError, match="did you mean 'torch'"), kernels.using("torhc"):
+        pass
+    monkeypatch.setattr(kernels, "_chosen", [])
+    monkeypatch.setenv("HOLDFAST_KERNELS", "avx3")
+    with pytest.raises(InputError, match="HOLDFAST_KERNELS is 'avx3'"):
+        kernels.backend()
+    monkeypatch.setenv("HOLDFAST_KERNELS", "torch")
+    assert kernels.backend() == "torch"
+
+
+def test_a_stale_library_is_left_alone(monkeypatch, caplog):
+    monkeypatch.setattr(native, "ABI", native.ABI + 1)
+    if native.library() is not None:
+        assert native.library.__wrapped__() is None
+        assert "install holdfast again" in caplog.text
+    monkeypatch.setattr(native, "library", lambda: None)
+    with pytest.raises(InputError, match="does not have; it has: torch"):
+        kernels.using("compiled").__enter__()
+
+
+def test_the_library_was_built_from_these_sources(compiled_core):
+    names = sorted(path.name for path in CORE.iterdir() if path.suffix in (".cpp", ".h"))
+    digests = "".join(sha256((CORE / name).read_bytes()).hexdigest() for name in names)
+    assert compiled_core.sources == sha256(digests.encode()).hexdigest(), "the library is older than its sources: make setup"
+
+
+def test_both_sides_know_the_same_version():
+    assert f"ABI = {native.ABI};" in (CORE / "kernels.h").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_shares_the_threads_of_torch(compiled_core):
+    code = "import torch; from holdfast.privacy import kernels; kernels.backend(); print(open('/proc/self/maps').read())"
+    maps = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert compiled_core.path.name in maps
+    assert len({line.split()[-1] for line in maps.splitlines() if "libgomp" in line}) == 1
