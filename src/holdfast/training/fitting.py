@@ -86,6 +86,7 @@ def train(
         fingerprint=_fingerprint(described, mechanism, data, seed),
         folder=folder,
         on_progress=on_progress,
+        lengths=plan.train.encoded.pieces.lengths,
     )
     record = new_record(name, data, mechanism=mechanism, model=plan.model_settings.describe(), settings={**described, "seed": seed})
     history = trainer.run(resume=resume)
