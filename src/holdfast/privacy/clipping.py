@@ -54,6 +54,19 @@ class Execution:
             yield indices[start : start + self.physical_batch_size]
 
 
+@dataclass(frozen=True)
+class ExampleRule:
+    """What a clipper of single examples does in one step: the part that a loop of your own needs, which runs the model itself.
+
+    Args:
+        weigh: Squared norms by group of parameters and example, (L, B), to weights of the same shape.
+        groups: Parameter name to group in ``0..L-1``, whose parameters are clipped together; None for one group.
+    """
+
+    weigh: Callable[[Tensor], Tensor]
+    groups: Mapping[str, int] | None = None
+
+
 class Clipper(Protocol):
     """Turns a batch into one bounded sum."""
 
@@ -125,10 +138,16 @@ class PerExampleClipping:
         """The sum of the clipped gradients of the examples at `indices`."""
         from holdfast.privacy import sums
 
+        return sums.per_example(model, losses_of, indices, weigh=self.rule(model, streams=streams, step=step).weigh, execution=execution)
+
+    def rule(self, model: nn.Module, *, streams: Streams, step: int) -> ExampleRule:
+        """What this step does with the norms; the same in every step."""
+        from holdfast.privacy import sums
+
         def weigh(squared_LB: Tensor) -> Tensor:
             return sums.clip_weights(squared_LB, self.clip_norm)
 
-        return sums.per_example(model, losses_of, indices, weigh=weigh, execution=execution)
+        return ExampleRule(weigh)
 
 
 LayerScaling = Literal["uniform", "dimension"]

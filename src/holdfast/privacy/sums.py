@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from holdfast.core.errors import TrainingStopped
 from holdfast.privacy.clipping import Execution, Indices, LossesOf
-from holdfast.privacy.engine import Gradients, add_into, recording, trainable
+from holdfast.privacy.engine import Gradients, Tape, add_into, recording, trainable
 
 Weigh = Callable[[Tensor], Tensor]
 
@@ -19,8 +19,8 @@ def plain(model: nn.Module, losses_of: LossesOf, indices: Indices, *, execution:
     """The sum of the gradients of single examples, not clipped."""
     total: Gradients = {}
     for part in execution.parts(indices):
-        add_into(total, _gradients(model, _finite(losses_of(part)).sum()))
-    return _complete(model, total)
+        add_into(total, gradients_of(model, finite(losses_of(part)).sum()))
+    return complete(model, total)
 
 
 def per_example(
@@ -56,7 +56,7 @@ def per_example(
     else:
         for part in execution.parts(indices):
             _add_part(model, losses_of, part, weigh, groups, total)
-    return _complete(model, total)
+    return complete(model, total)
 
 
 def clip_weights(squared_norms: Tensor, clip_norm: float) -> Tensor:
@@ -71,7 +71,7 @@ def squared_norms(model: nn.Module, losses_of: LossesOf, indices: Indices, *, gr
     Exact norms of single examples are private data: for checks and tests, not for logs.
     """
     with recording(model, len(indices), groups=groups) as tape:
-        _finite(losses_of(indices)).sum().backward()
+        finite(losses_of(indices)).sum().backward()
     with torch.no_grad():
         squared_LB = tape.squared_norms()
     return squared_LB[0] if groups is None else squared_LB
@@ -81,17 +81,28 @@ def _add_part(
     model: nn.Module, losses_of: LossesOf, part: Indices, weigh: Weigh, groups: Mapping[str, int] | None, total: Gradients
 ) -> None:
     with recording(model, len(part), groups=groups) as tape:
-        _finite(losses_of(part)).sum().backward()
-    with torch.no_grad():
-        squared_LB = tape.squared_norms()
-        bad_B = ~torch.isfinite(squared_LB).all(0)
-        if bool(bad_B.any()):
-            tape.forget(bad_B)
-        tape.add_weighted_sum(weigh(squared_LB), into=total)
+        finite(losses_of(part)).sum().backward()
+    add_recorded(tape, weigh, into=total)
+
+
+@torch.no_grad()
+def add_recorded(tape: Tape, weigh: Weigh, *, into: Gradients) -> None:
+    """Adds the weighted gradients of what was recorded; an example whose norm is not finite adds nothing.
+
+    Args:
+        tape: After the backward pass.
+        weigh: Squared norms by group of parameters and example, (L, B), to weights of the same shape.
+        into: The running sum, by parameter name.
+    """
+    squared_LB = tape.squared_norms()
+    bad_B = ~torch.isfinite(squared_LB).all(0)
+    if bool(bad_B.any()):
+        tape.forget(bad_B)
+    tape.add_weighted_sum(weigh(squared_LB), into=into)
 
 
 def _add_one(model: nn.Module, losses_of: LossesOf, one: Indices, weigh: Weigh, groups: Mapping[str, int] | None, total: Gradients) -> None:
-    gradients = _gradients(model, _finite(losses_of(one)).sum())
+    gradients = gradients_of(model, finite(losses_of(one)).sum())
     group_of = dict.fromkeys(gradients, 0) if groups is None else groups
     squared_L = torch.zeros(1 + max(group_of.values(), default=0), dtype=torch.float64)
     for name, gradient in gradients.items():
@@ -126,10 +137,10 @@ def micro_batch(
     for indices in micro_batches:
         mean: Gradients = {}
         for part in execution.parts(indices):
-            add_into(mean, _gradients(model, _finite(losses_of(part)).sum() / divisor))
+            add_into(mean, gradients_of(model, finite(losses_of(part)).sum() / divisor))
         with torch.no_grad():
-            add_into(total, _clipped_by_layer(mean, bounds))
-    return _complete(model, total)
+            add_into(total, clipped_by_layer(mean, bounds))
+    return complete(model, total)
 
 
 def layer_sizes(model: nn.Module) -> dict[str, int]:
@@ -140,7 +151,13 @@ def layer_sizes(model: nn.Module) -> dict[str, int]:
     return sizes
 
 
-def _clipped_by_layer(gradients: Gradients, thresholds: Mapping[str, float]) -> Gradients:
+def clipped_by_layer(gradients: Gradients, thresholds: Mapping[str, float]) -> Gradients:
+    """Gradients scaled down layer by layer; a layer whose norm is not finite is left out.
+
+    Args:
+        gradients: By parameter name.
+        thresholds: The bound of each layer, by the layer's name.
+    """
     squared: dict[str, Tensor] = {}
     for name, gradient in gradients.items():
         part = gradient.float().square().sum()
@@ -153,7 +170,12 @@ def _layer(parameter_name: str) -> str:
     return parameter_name.rpartition(".")[0] or parameter_name
 
 
-def _finite(losses_B: Tensor) -> Tensor:
+def finite(losses_B: Tensor) -> Tensor:
+    """The losses, if every one is a finite number.
+
+    Raises:
+        TrainingStopped: If not.
+    """
     bad = int((~torch.isfinite(losses_B)).sum())
     if bad:
         raise TrainingStopped(
@@ -163,7 +185,7 @@ def _finite(losses_B: Tensor) -> Tensor:
     return losses_B
 
 
-def _complete(model: nn.Module, total: Gradients) -> Gradients:
+def complete(model: nn.Module, total: Gradients) -> Gradients:
     """Every trainable parameter, in the model's order, with zeros where nothing was added."""
     return {
         name: total[name] if name in total else torch.zeros_like(parameter, dtype=torch.promote_types(parameter.dtype, torch.float32))
@@ -171,7 +193,8 @@ def _complete(model: nn.Module, total: Gradients) -> Gradients:
     }
 
 
-def _gradients(model: nn.Module, loss: Tensor) -> Gradients:
+def gradients_of(model: nn.Module, loss: Tensor) -> Gradients:
+    """The ordinary gradient of one loss, by parameter name; absent where the loss does not depend on a parameter."""
     parameters = trainable(model)
     found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     return {name: gradient for name, gradient in zip(parameters, found, strict=True) if gradient is not None}
