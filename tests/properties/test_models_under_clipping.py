@@ -1,5 +1,6 @@
 """The real models under the real clippers: norms and clipped sums against single sentences run alone, padding and all."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from holdfast.core.randomness import Streams
 from holdfast.data import Dataset, Example
 from holdfast.models.hub import PieceFeaturiser
 from holdfast.privacy import Execution
-from holdfast.privacy.sums import per_example, squared_norms
+from holdfast.privacy.sums import clip_weights, per_example, squared_norms
 from holdfast.training.evaluation import losses_of
 
 TINY = {"embedding": 5, "hidden": 4, "characters": 3, "character_width": 2}
@@ -37,10 +38,11 @@ def made(name: str, vectors: str) -> models.ModelSettings:
         "bilstm, frozen vectors": models.BiLSTM(**TINY, vectors=vectors),
         "bilstm, trained vectors": models.BiLSTM(**{**TINY, "characters": 0}, vectors=vectors, freeze_vectors=False),
         "transformer": models.Transformer(width=8, layers=1, heads=2, feedforward=8, max_length=5),
+        "transformer, frozen vectors": models.Transformer(width=8, layers=1, heads=2, feedforward=8, vectors=vectors, vocabulary="vectors"),
     }[name]
 
 
-NAMES = ["bilstm", "bilstm, two layers", "bilstm, frozen vectors", "bilstm, trained vectors", "transformer"]
+NAMES = ["bilstm", "bilstm, two layers", "bilstm, frozen vectors", "bilstm, trained vectors", "transformer", "transformer, frozen vectors"]
 
 
 def corpus(lengths: list[int], seed: int) -> Dataset:
@@ -62,7 +64,9 @@ def check(module: nn.Module, encoded: tasks.EncodedDataset, task: tasks.Task) ->
     norms = torch.tensor([oracle.norm(one) for one in alone])
     torch.testing.assert_close(squared_norms(module, loss_of, rows).sqrt(), norms, rtol=1e-4, atol=1e-5)
     clip_norm = float(norms.median())
-    got = per_example(module, loss_of, rows, clip_norm=clip_norm, execution=Execution(physical_batch_size=4))
+    got = per_example(
+        module, loss_of, rows, weigh=lambda squared: clip_weights(squared, clip_norm), execution=Execution(physical_batch_size=4)
+    )
     want = oracle.clipped_sum(alone, clip_norm)
     assert got.keys() == want.keys()
     for name, gradient in want.items():
@@ -86,8 +90,12 @@ def test_clipped_sums_of_one_head_equal_the_loop(task: tasks.Task, vectors: str)
     check(model.build(featuriser, labels, Streams(1)).eval(), task.encode(data, featuriser, labels), task)
 
 
-@pytest.mark.parametrize("freeze", ["none", "embeddings", "encoder"])
-def test_clipped_sums_of_a_pretrained_encoder_equal_the_loop(freeze: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"freeze": "embeddings"}, {"freeze": "encoder"}, {"freeze": "encoder", "lora_rank": 2}],
+    ids=["all", "above the table", "heads", "low-rank"],
+)
+def test_clipped_sums_of_a_pretrained_encoder_equal_the_loop(options: dict, tmp_path: Path):
     import tokenizers
 
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "play", "jazz", "in", "llan", "##fair", "a", "stop"]
@@ -100,8 +108,18 @@ def test_clipped_sums_of_a_pretrained_encoder_equal_the_loop(freeze: str, tmp_pa
     transformers.PreTrainedTokenizerFast(tokenizer_object=cutter, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(tmp_path)
 
     task, data = tasks.IntentSlot(), corpus([2, 5, 1], 2)
-    model = models.Hub(name=str(tmp_path), freeze=freeze, max_length=9)
+    model = models.Hub(name=str(tmp_path), max_length=9, **options)
     featuriser, labels = model.featuriser(data.tokens()), task.labels(data)
     assert isinstance(featuriser, PieceFeaturiser)
     module = model.build(featuriser, labels, Streams(2)).eval()
-    check(module, task.encode(data, featuriser, labels), task)
+    with torch.no_grad():
+        for (
+            name,
+            parameter,
+        ) in module.named_parameters():  # or it is zero, and the gradient of its twin with it
+            if ".lora_B." in name:
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4)))
+    encoded = task.encode(data, featuriser, labels)
+    check(module, encoded, task)
+    if module.frozen:
+        check(module, replace(encoded, encoded=module.precompute(encoded.encoded)), task)
