@@ -58,12 +58,16 @@ class Tape:
 
     def clear(self) -> None:
         """Forgets every record."""
+        self.rewind()
+        self._derived: dict[int, tuple[Tensor, Tensor, str]] = {}
+
+    def rewind(self) -> None:
+        """Forgets what a backward pass recorded; another one may follow over the same forward pass."""
         self._squares: dict[int, Tensor] = {}
         self._occurrences: list[Occurrence] = []
         self._by_parameter: dict[int, list[Occurrence]] = {}
         self._dense: dict[int, Tensor] = {}
         self._pending: _Pending | None = None
-        self._derived: dict[int, tuple[Tensor, Tensor, str]] = {}
         self._norms: Tensor | None = None
 
     def is_parameter(self, tensor: Tensor) -> bool:
@@ -251,7 +255,7 @@ class Tape:
         for key, gradients_B in self._dense.items():
             gradient = torch.tensordot(weights_LB[self._groups[key]].to(gradients_B.dtype), gradients_B, 1)
             add_into(into, {self._names[key]: gradient})
-        self.clear()
+        self.rewind()
 
     def forget(self, examples_B: Tensor) -> None:
         """Zeroes what was recorded of some examples: a weight of zero alone does not remove a NaN.
