@@ -176,6 +176,103 @@ def test_layer_norm_backward_refuses_shapes_that_do_not_fit(implementation):
             kernels.layer_norm_backward(*wrong, examples=2)
 
 
+def gates_and_states(*shape: int) -> list[Tensor]:
+    """Gates and four states, as single steps of buffers (D, T, B, H): strided, and interleaved."""
+    directions, examples, width = shape
+    gates = normal(directions, 3, examples, 4 * width, seed=3)[:, 1]
+    states = normal(directions, 5, examples, width, seed=4)
+    return [gates * 3, *states.unbind(1)][:5]
+
+
+def forward_in_float64(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    i, f, g, o = gates.chunk(4, -1)
+    activations = (i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid())
+    new = activations[1] * cell + activations[0] * activations[2]
+    return torch.cat(activations, -1), new, activations[3] * new.tanh()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (1, 4, 16), (2, 64, 67), (1, 0, 3)])
+def test_lstm_steps_are_autograds(implementation, shape):
+    gates, cell, next_cell, hidden, cell_grad = gates_and_states(*shape)
+    before, exact_cell = gates.double().requires_grad_(), cell.double().requires_grad_()
+    expected = forward_in_float64(before, exact_cell)
+    kernels.lstm_forward_step(gates, cell, next_cell, hidden)
+    for found, exact in zip((gates, next_cell, hidden), expected, strict=True):
+        torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6)
+    hidden_grad = normal(*shape, seed=5)
+    deltas, cell_grads = torch.autograd.grad(expected[1:], (before, exact_cell), (cell_grad.double(), hidden_grad.double()))
+    kernels.lstm_backward_step(gates, cell, next_cell, hidden_grad, cell_grad)
+    torch.testing.assert_close(gates.double(), deltas, rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(cell_grad.double(), cell_grads, rtol=1e-5, atol=2e-6)
+
+
+def test_activations_are_accurate_everywhere(implementation):
+    x = torch.cat(
+        [torch.linspace(-100, 100, 200_001), torch.logspace(-30, 2, 1000), torch.tensor([0.0, -0.0, float("inf"), -float("inf")])]
+    )
+    gates = x.expand(1, 4, len(x)).reshape(1, 1, -1).clone()
+    states = [torch.zeros(1, 1, len(x)) for _ in range(3)]
+    kernels.lstm_forward_step(gates, *states)
+    i, f, g, o = gates[0, 0].double().chunk(4)
+    for found, exact in ((i, x.double().sigmoid()), (f, x.double().sigmoid()), (o, x.double().sigmoid()), (g, x.double().tanh())):
+        assert float((found - exact).abs().max()) < 2e-7
+    small = x.abs() < 1
+    torch.testing.assert_close(g[small], x.double().tanh()[small], rtol=5e-7, atol=0)
+
+
+def test_lstm_steps_keep_bad_values_apart(implementation):
+    gates, cell, next_cell, hidden, cell_grad = gates_and_states(1, 3, 20)
+    gates[0, 1, 7] = float("nan")
+    kernels.lstm_forward_step(gates, cell, next_cell, hidden)
+    assert torch.isnan(hidden).nonzero().tolist() == [[0, 1, 7]]
+    kernels.lstm_backward_step(gates, cell, next_cell, hidden, cell_grad)
+    assert set(torch.isnan(gates).nonzero()[:, 1].tolist()) == {1}
+
+
+def test_lstm_steps_take_any_strides_and_overlaps(implementation):
+    expected = gates_and_states(2, 3, 5)
+    kernels.lstm_forward_step(*expected[:4])
+    turned = [x.transpose(0, 2).contiguous().transpose(0, 2) for x in gates_and_states(2, 3, 5)]  # values of a row far apart
+    kernels.lstm_forward_step(*turned[:4])
+    gates, cell, _, hidden, _ = gates_and_states(2, 3, 5)
+    kernels.lstm_forward_step(gates, cell, cell, hidden)  # the next cell state in place of the last
+    for found in (turned, [gates, None, cell, hidden]):
+        assert all(torch.allclose(found[k], expected[k], rtol=1e-6, atol=1e-6) for k in (0, 2, 3))
+
+
+def test_lstm_steps_refuse_shapes_that_do_not_fit(implementation):
+    gates, cell, next_cell, hidden, cell_grad = gates_and_states(2, 3, 5)
+    for wrong in (
+        (gates[..., :15], cell, next_cell, hidden),
+        (gates, cell, next_cell[:1], hidden),
+        (gates[0], cell[0], next_cell[0], hidden[0]),
+    ):
+        with pytest.raises(InputError, match="gates are"):
+            kernels.lstm_forward_step(*wrong)
+    with pytest.raises(InputError, match="gates are"):
+        kernels.lstm_backward_step(gates, cell, next_cell, hidden, cell_grad[:, :2])
+
+
+def test_overlap_is_seen(compiled_core):
+    def done(*states: Tensor) -> bool:
+        return compiled_core.cores[-1].lstm_forward_step(torch.zeros(2, 3, 20), *states)
+
+    buffer, other = torch.zeros(2, 4, 3, 5), torch.zeros(2, 3, 5)  # steps of one buffer (D, T, B, H) interleave and share nothing
+    first, second = buffer[:, 0], buffer[:, 1]
+    late = buffer.flatten()[3:].as_strided(first.shape, first.stride())  # from the middle of each row of `first` into the next
+    crossed = torch.zeros(50).as_strided((2, 3, 5), (12, 5, 1))  # the second direction starts in the last row of the first
+    assert done(buffer[:, 2], first, second)
+    assert not done(first, first, second)
+    assert not done(other, first, first)
+    assert not done(other, first, late)
+    assert not done(buffer[:, 0, :1].expand(2, 3, 5), second, first)  # where the layouts differ and the ranges meet, it is not certain
+    assert not done(first, second, buffer[0, 2].expand(2, 3, 5))  # both directions written to one place
+    assert done(other[:1].expand(2, 3, 5), first, second)  # which does no harm where it is read
+    assert not done(other, first, crossed)
+    assert not done(other, first, torch.zeros(2, 5, 3).mT)  # the values of a row far apart
+    assert not compiled_core.cores[-1].lstm_backward_step(torch.zeros(2, 3, 20), first, second, other, other)
+
+
 def test_says_what_is_at_work(implementation):
     assert kernels.backend() == ("torch" if implementation == "torch" else f"compiled ({implementation})")
 

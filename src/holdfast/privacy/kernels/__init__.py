@@ -4,7 +4,8 @@ Every function here gives the same result whichever of the two does the work. Th
 the CPU; everything else, and every machine without a compiler, gets the twin. `backend` says which one is at work, and
 the environment variable `HOLDFAST_KERNELS=torch` switches the core off.
 
-Shapes: B examples, T rows of one example (tokens, characters, ...), D and P widths.
+Shapes: B examples, T rows of one example (tokens, characters, ...), D and P widths; in an LSTM D directions and H hidden
+units.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor
 from holdfast.core.errors import InputError, nearest
 from holdfast.privacy.kernels import native, portable
 
-__all__ = ["backend", "gram_norms", "layer_norm_backward", "using"]
+__all__ = ["backend", "gram_norms", "layer_norm_backward", "lstm_backward_step", "lstm_forward_step", "using"]
 
 _CHOICES = ("compiled", "torch", *native.LEVELS)
 _chosen: list[str] = []  # what `using` asks for, the innermost last
@@ -153,3 +154,49 @@ def layer_norm_backward(
     if core is not None and rows > 0 and native.takes((x, grad, weight, mean, rstd), torch.float32):
         return core.layer_norm_backward(x, grad, weight, mean, rstd, examples)
     return portable.layer_norm_backward(x, grad, weight, mean, rstd, examples)
+
+
+def lstm_forward_step(gates_DBG: Tensor, cell_DBH: Tensor, next_cell_DBH: Tensor, next_hidden_DBH: Tensor) -> None:
+    """One step of an LSTM in all its directions: ``c' = f c + i g`` and ``h' = o tanh(c')``.
+
+    All tensors may be views with any strides, such as one step of a buffer (D, T, B, 4H).
+
+    Args:
+        gates_DBG: Pre-activations (D, B, 4H) in torch's order i, f, g, o; become the activations in place.
+        cell_DBH: c, (D, B, H).
+        next_cell_DBH: c' is written here.
+        next_hidden_DBH: h' is written here.
+
+    Raises:
+        InputError: For shapes that do not fit.
+    """
+    _check_steps(gates_DBG, cell_DBH, next_cell_DBH, next_hidden_DBH)
+    core, tensors = _core(), (gates_DBG, cell_DBH, next_cell_DBH, next_hidden_DBH)
+    if core is None or not native.takes(tensors, torch.float32) or not core.lstm_forward_step(*tensors):
+        portable.lstm_forward_step(*tensors)
+
+
+def lstm_backward_step(gates_DBG: Tensor, cell_DBH: Tensor, next_cell_DBH: Tensor, hidden_grad_DBH: Tensor, cell_grad_DBH: Tensor) -> None:
+    """The backward pass of `lstm_forward_step`.
+
+    Args:
+        gates_DBG: The activations (D, B, 4H); become the gradients of the pre-activations in place.
+        cell_DBH: c, (D, B, H).
+        next_cell_DBH: c'.
+        hidden_grad_DBH: Gradient of h'.
+        cell_grad_DBH: Gradient of c' by way of later steps; becomes the gradient of c in place.
+
+    Raises:
+        InputError: For shapes that do not fit.
+    """
+    _check_steps(gates_DBG, cell_DBH, next_cell_DBH, hidden_grad_DBH, cell_grad_DBH)
+    core, tensors = _core(), (gates_DBG, cell_DBH, next_cell_DBH, hidden_grad_DBH, cell_grad_DBH)
+    if core is None or not native.takes(tensors, torch.float32) or not core.lstm_backward_step(*tensors):
+        portable.lstm_backward_step(*tensors)
+
+
+def _check_steps(gates: Tensor, *states: Tensor) -> None:
+    shape = tuple(states[0].shape)
+    if len(shape) != 3 or any(tuple(state.shape) != shape for state in states) or tuple(gates.shape) != (*shape[:2], 4 * shape[2]):
+        found = ", ".join(str(tuple(tensor.shape)) for tensor in (gates, *states))
+        raise InputError(f"gates and states have shapes {found}; gates are (D, B, 4H), states (D, B, H)")

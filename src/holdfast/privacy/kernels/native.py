@@ -1,6 +1,6 @@
 """Finds and loads the compiled core, and hands it tensors as pointers, sizes and strides.
 
-Shapes: B examples, T rows of one example, D and P widths.
+Shapes: B examples, T rows of one example, D and P widths; in an LSTM D directions and H hidden units.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ctypes
 import functools
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ctypes import c_int32, c_int64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-ABI = 1
+ABI = 2
 """Version of the types and signatures below; `core/kernels.h` carries the same number."""
 
 LEVELS = ("baseline", "avx2", "avx512")
@@ -30,6 +30,10 @@ class _Matrix(ctypes.Structure):
     _fields_ = (("data", c_void_p), ("width", c_int64), ("example_stride", c_int64), ("row_stride", c_int64))
 
 
+class _Steps(ctypes.Structure):
+    _fields_ = (("data", c_void_p), ("direction_stride", c_int64), ("row_stride", c_int64))
+
+
 class _Table(ctypes.Structure):
     _fields_ = (
         (
@@ -39,6 +43,8 @@ class _Table(ctypes.Structure):
             ),
         ),
         ("layer_norm_backward", ctypes.CFUNCTYPE(None, *[c_void_p] * 5, c_int64, c_int64, c_int64, *[c_void_p] * 3, c_int32)),
+        ("lstm_forward_step", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 4, c_int64, c_int64, c_int64, c_int32)),
+        ("lstm_backward_step", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 5, c_int64, c_int64, c_int64, c_int32)),
     )
 
 
@@ -99,6 +105,25 @@ class Core:
             torch.get_num_threads(),
         )
         return x_grad, scale_grad_BD, shift_grad_BD
+
+    def lstm_forward_step(self, *tensors: Tensor) -> bool:
+        """As `holdfast.privacy.kernels.lstm_forward_step`; False where nothing was done because tensors overlap."""
+        return self._step(self.table.lstm_forward_step, tensors)
+
+    def lstm_backward_step(self, *tensors: Tensor) -> bool:
+        """As `holdfast.privacy.kernels.lstm_backward_step`; False where nothing was done because tensors overlap."""
+        return self._step(self.table.lstm_backward_step, tensors)
+
+    @staticmethod
+    def _step(function: Callable[..., int], tensors: tuple[Tensor, ...]) -> bool:
+        directions, examples, hidden = tensors[1].shape
+        if any(tensor.stride(2) != 1 for tensor in tensors) or tensors[1].numel() == 0:
+            return False
+        return function(*map(_steps, tensors), directions, examples, hidden, torch.get_num_threads()) == 0
+
+
+def _steps(x_DBH: Tensor) -> ctypes._CArgObject:
+    return ctypes.byref(_Steps(x_DBH.data_ptr(), x_DBH.stride(0), x_DBH.stride(1)))
 
 
 def _rows(x_BTD: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The kernels once more in torch operations: for any device and dtype, where nothing was compiled, and to check what was.
 
-Shapes: B examples, T rows of one example, D and P widths.
+Shapes: B examples, T rows of one example, D and P widths; in an LSTM D directions and H hidden units.
 """
 
 from __future__ import annotations
@@ -37,12 +37,35 @@ def layer_norm_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As `holdfast.privacy.kernels.layer_norm_backward`."""
     mean, rstd = (statistic.reshape(*x.shape[:-1], 1) for statistic in (mean, rstd))
-    wide = at_least_float32(grad)
-    normal = (at_least_float32(x) - mean) * rstd
-    scaled = wide * weight
-    x_grad = rstd * (scaled - scaled.mean(-1, keepdim=True) - normal * (scaled * normal).mean(-1, keepdim=True))
+    wide, wide_x = at_least_float32(grad), at_least_float32(x)
+    x_grad = torch.ops.aten.native_layer_norm_backward(
+        wide.contiguous(), wide_x, weight.shape, mean, rstd, weight.to(wide.dtype), None, [True, False, False]
+    )[0]
+    products = torch.addcmul(-mean * rstd, wide_x, rstd).mul_(wide)  # of the gradient with the normalised input
     rows = (examples, x.shape[:-1].numel() // max(examples, 1), x.shape[-1])
-    return x_grad.to(x.dtype), (wide * normal).reshape(rows).sum(1), wide.reshape(rows).sum(1)
+    return x_grad.to(x.dtype), products.reshape(rows).sum(1), wide.reshape(rows).sum(1)
+
+
+def lstm_forward_step(gates: Tensor, cell: Tensor, next_cell: Tensor, next_hidden: Tensor) -> None:
+    """As `holdfast.privacy.kernels.lstm_forward_step`."""
+    hidden = cell.shape[-1]
+    gates[..., : 2 * hidden].sigmoid_()
+    gates[..., 2 * hidden : 3 * hidden].tanh_()
+    gates[..., 3 * hidden :].sigmoid_()
+    i, f, g, o = gates.chunk(4, -1)
+    new = torch.addcmul(f * cell, i, g)
+    next_cell.copy_(new)
+    next_hidden.copy_(new.tanh_().mul_(o))
+
+
+def lstm_backward_step(gates: Tensor, cell: Tensor, next_cell: Tensor, hidden_grad: Tensor, cell_grad: Tensor) -> None:
+    """As `holdfast.privacy.kernels.lstm_backward_step`."""
+    i, f, g, o = gates.chunk(4, -1)
+    squashed = next_cell.tanh()
+    grad = torch.addcmul(cell_grad, hidden_grad * o, 1 - squashed.square())
+    deltas = (grad * g * i * (1 - i), grad * cell * f * (1 - f), grad * i * (1 - g.square()), hidden_grad * squashed * o * (1 - o))
+    cell_grad.copy_(grad.mul_(f))
+    gates.copy_(torch.cat(deltas, -1))
 
 
 def at_least_float32(x: Tensor) -> Tensor:

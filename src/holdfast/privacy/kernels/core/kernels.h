@@ -14,12 +14,18 @@
 
 namespace holdfast {
 
-constexpr int32_t ABI = 1;  // raise with every change of a type or a signature in this file, here and in native.py
+constexpr int32_t ABI = 2;  // raise with every change of a type or a signature in this file, here and in native.py
 
 // Rows t = 0, 1, ... of example e start at data + e * example_stride + t * row_stride; the values of a row lie side by side.
 struct Matrix {
   const float *data;
   int64_t width, example_stride, row_stride;
+};
+
+// The row of example e in direction d starts at data + d * direction_stride + e * row_stride; its values lie side by side.
+struct Steps {
+  float *data;
+  int64_t direction_stride, row_stride;
 };
 
 struct Kernels {
@@ -31,6 +37,15 @@ struct Kernels {
   // Gradients of y = (x - mean) rstd scale + shift: of x for each row, of scale and shift summed over the rows of each example.
   void (*layer_norm_backward)(const float *x, const float *grad, const float *scale, const float *mean, const float *rstd, int64_t examples,
                               int64_t rows, int64_t width, float *x_grad, float *scale_grads, float *shift_grads, int32_t threads);
+
+  // One step of an LSTM. Rows of gates are 4 * width long, in the order input, forget, cell, output; all other rows are width long.
+  // Returns 0; or 1, with nothing done, where something that is written might share memory with anything else.
+  // Forward: gates hold pre-activations and become activations; c' = f c + i g, h' = o tanh c'.
+  // Backward: gates hold activations and become the gradients of the pre-activations; cell_grads are those of c' and become those of c.
+  int32_t (*lstm_forward_step)(const Steps *gates, const Steps *cells, const Steps *next_cells, const Steps *next_hidden, int64_t directions,
+                            int64_t examples, int64_t width, int32_t threads);
+  int32_t (*lstm_backward_step)(const Steps *gates, const Steps *cells, const Steps *next_cells, const Steps *hidden_grads, const Steps *cell_grads,
+                             int64_t directions, int64_t examples, int64_t width, int32_t threads);
 };
 
 }  // namespace holdfast

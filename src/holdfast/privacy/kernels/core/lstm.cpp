@@ -1,0 +1,151 @@
+// One step of an LSTM, forwards and backwards: all gates of all directions in one pass over memory.
+#include <cstring>
+
+#include "kernels.h"
+
+namespace holdfast::HOLDFAST_LEVEL {
+namespace {
+
+constexpr int64_t SMALL = 8192;  // cells; fewer are not worth waking threads for
+
+// e^x with a relative error below 2e-7: 2^n times a polynomial in the rest. x is held to +-87, NaN stays NaN.
+inline float exponential(float x) {
+  constexpr float ROUND = 12582912.0f;  // adding 1.5 * 2^23 leaves the nearest integer in the low bits
+  x = x < -87.0f ? -87.0f : x;
+  x = x > 87.0f ? 87.0f : x;
+  const float shifted = x * 1.44269504f + ROUND, n = shifted - ROUND, rest = x - n * 0.693359375f + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * rest + 1.3981999507e-3f;
+  p = p * rest + 8.3334519073e-3f;
+  p = p * rest + 4.1665795894e-2f;
+  p = p * rest + 1.6666665459e-1f;
+  p = p * rest + 5.0000001201e-1f;
+  p = p * rest * rest + rest + 1.0f;
+  uint32_t bits;
+  std::memcpy(&bits, &shifted, 4);
+  bits = (bits + 127u) << 23;  // 2^n
+  float power;
+  std::memcpy(&power, &bits, 4);
+  return p * power;
+}
+
+inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
+
+// Near zero by a polynomial, so that small values keep their relative accuracy (coefficients after Moshier's Cephes).
+inline float hyperbolic_tangent(float x) {
+  const float square = x * x, size = x < 0 ? -x : x;
+  float p = -5.70498872745e-3f;
+  p = p * square + 2.06390887954e-2f;
+  p = p * square - 5.37397155531e-2f;
+  p = p * square + 1.33314422036e-1f;
+  p = p * square - 3.33332819422e-1f;
+  const float near = p * square * x + x, far = 1.0f - 2.0f / (exponential(2.0f * size) + 1.0f);
+  return size < 0.625f ? near : (x < 0 ? -far : far);
+}
+
+inline float *row(const Steps *steps, int64_t direction, int64_t example) {
+  return steps->data + direction * steps->direction_stride + example * steps->row_stride;
+}
+
+inline void forward_row(float *__restrict gates, const float *__restrict cell, float *__restrict next_cell, float *__restrict next_hidden, int64_t width) {
+#pragma omp simd
+  for (int64_t k = 0; k < width; k++) {
+    const float i = sigmoid(gates[k]), f = sigmoid(gates[width + k]), g = hyperbolic_tangent(gates[2 * width + k]), o = sigmoid(gates[3 * width + k]);
+    const float c = f * cell[k] + i * g;
+    gates[k] = i, gates[width + k] = f, gates[2 * width + k] = g, gates[3 * width + k] = o;
+    next_cell[k] = c;
+    next_hidden[k] = o * hyperbolic_tangent(c);
+  }
+}
+
+inline void backward_row(float *__restrict gates, const float *__restrict cell, const float *__restrict next_cell, const float *__restrict hidden_grad,
+                         float *__restrict cell_grad, int64_t width) {
+#pragma omp simd
+  for (int64_t k = 0; k < width; k++) {
+    const float i = gates[k], f = gates[width + k], g = gates[2 * width + k], o = gates[3 * width + k];
+    const float squashed = hyperbolic_tangent(next_cell[k]), grad = cell_grad[k] + hidden_grad[k] * o * (1.0f - squashed * squashed);
+    gates[k] = grad * g * i * (1.0f - i);
+    gates[width + k] = grad * cell[k] * f * (1.0f - f);
+    gates[2 * width + k] = grad * i * (1.0f - g * g);
+    gates[3 * width + k] = hidden_grad[k] * squashed * o * (1.0f - o);
+    cell_grad[k] = grad * f;
+  }
+}
+
+// A (directions, examples, width) block of memory.
+struct Block {
+  Steps steps;
+  int64_t directions, examples, width;
+
+  bool same_layout(const Block &other) const {
+    return width == other.width && (directions == 1 || steps.direction_stride == other.steps.direction_stride) &&
+           (examples == 1 || steps.row_stride == other.steps.row_stride);
+  }
+  // True where row `d`, `e` of this block and row 0, 0 of a block of the same layout that starts `shift` behind it share memory.
+  bool meets(int64_t shift, int64_t d, int64_t e) const {
+    const int64_t distance = shift - d * steps.direction_stride - e * steps.row_stride;
+    return -width < distance && distance < width;
+  }
+};
+
+// True where a row of one block shares memory with a row of the other, or might.
+bool overlap(const Block &one, const Block &other) {
+  const auto size = [](const Block &block) {
+    return (block.directions - 1) * block.steps.direction_stride + (block.examples - 1) * block.steps.row_stride + block.width;
+  };
+  const int64_t shift = other.steps.data - one.steps.data;  // apart, unless one ends behind the other's beginning
+  if (shift >= size(one) || -shift >= size(other)) return false;
+  if (!one.same_layout(other)) return true;
+  for (int64_t d = 1 - one.directions; d < one.directions; d++)
+    for (int64_t e = 1 - one.examples; e < one.examples; e++)
+      if (one.meets(shift, d, e)) return true;
+  return false;
+}
+
+// True where two rows of the block share memory.
+bool overlaps_itself(const Block &block) {
+  for (int64_t d = 0; d < block.directions; d++)
+    for (int64_t e = 1 - block.examples; e < block.examples; e++)
+      if ((d != 0 || e > 0) && block.meets(0, d, e)) return true;
+  return false;
+}
+
+// True where one of the first `written` blocks overlaps itself or any other. The first is the gates', four times as wide.
+bool entangled(const Steps *const *all, int count, int written, int64_t directions, int64_t examples, int64_t width) {
+  Block blocks[5];
+  for (int i = 0; i < count; i++) blocks[i] = {*all[i], directions, examples, i == 0 ? 4 * width : width};
+  for (int i = 0; i < written; i++) {
+    if (overlaps_itself(blocks[i])) return true;
+    for (int j = i + 1; j < count; j++)
+      if (overlap(blocks[i], blocks[j])) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int32_t lstm_forward_step(const Steps *gates, const Steps *cells, const Steps *next_cells, const Steps *next_hidden, int64_t directions, int64_t examples,
+                          int64_t width, int32_t threads) {
+  const Steps *all[] = {gates, next_cells, next_hidden, cells};
+  if (entangled(all, 4, 3, directions, examples, width)) return 1;
+  HOLDFAST_PARALLEL(directions * examples * width > SMALL)
+  for (int64_t unit = 0; unit < directions * examples; unit++) {
+    const int64_t d = unit / examples, e = unit % examples;
+    forward_row(row(gates, d, e), row(cells, d, e), row(next_cells, d, e), row(next_hidden, d, e), width);
+  }
+  return 0;
+}
+
+int32_t lstm_backward_step(const Steps *gates, const Steps *cells, const Steps *next_cells, const Steps *hidden_grads, const Steps *cell_grads,
+                           int64_t directions, int64_t examples, int64_t width, int32_t threads) {
+  const Steps *all[] = {gates, cell_grads, cells, next_cells, hidden_grads};
+  if (entangled(all, 5, 2, directions, examples, width)) return 1;
+  HOLDFAST_PARALLEL(directions * examples * width > SMALL)
+  for (int64_t unit = 0; unit < directions * examples; unit++) {
+    const int64_t d = unit / examples, e = unit % examples;
+    backward_row(row(gates, d, e), row(cells, d, e), row(next_cells, d, e), row(hidden_grads, d, e), row(cell_grads, d, e), width);
+  }
+  return 0;
+}
+
+}  // namespace holdfast::HOLDFAST_LEVEL
