@@ -139,7 +139,7 @@ def micro_batch(
         for part in execution.parts(indices):
             add_into(mean, gradients_of(model, finite(losses_of(part)).sum() / divisor))
         with torch.no_grad():
-            add_into(total, clipped_by_layer(mean, bounds))
+            add_clipped_by_layer(mean, bounds, into=total)
     return complete(model, total)
 
 
@@ -151,19 +151,25 @@ def layer_sizes(model: nn.Module) -> dict[str, int]:
     return sizes
 
 
-def clipped_by_layer(gradients: Gradients, thresholds: Mapping[str, float]) -> Gradients:
-    """Gradients scaled down layer by layer; a layer whose norm is not finite is left out.
+def add_clipped_by_layer(gradients: Gradients, thresholds: Mapping[str, float], *, into: Gradients) -> None:
+    """Adds gradients scaled down layer by layer; a layer whose norm is not finite is left out.
 
     Args:
-        gradients: By parameter name.
+        gradients: By parameter name. Used up: where `into` has no such name yet, the tensor becomes the sum.
         thresholds: The bound of each layer, by the layer's name.
+        into: The running sum, by parameter name.
     """
     squared: dict[str, Tensor] = {}
     for name, gradient in gradients.items():
-        part = gradient.float().square().sum()
+        part = torch.linalg.vector_norm(gradient).square()
         squared[_layer(name)] = squared[_layer(name)] + part if _layer(name) in squared else part
-    weights = {layer: clip_weights(value[None], thresholds[layer])[0] for layer, value in squared.items()}
-    return {name: gradient * weights[_layer(name)] for name, gradient in gradients.items() if bool(weights[_layer(name)] > 0)}
+    weights = {layer: float(clip_weights(value, thresholds[layer])) for layer, value in squared.items()}
+    for name, gradient in gradients.items():
+        weight = weights[_layer(name)]
+        if weight and name in into:
+            into[name].add_(gradient, alpha=weight)
+        elif weight:
+            into[name] = gradient if weight == 1 else gradient.mul_(weight)
 
 
 def _layer(parameter_name: str) -> str:
@@ -194,7 +200,19 @@ def complete(model: nn.Module, total: Gradients) -> Gradients:
 
 
 def gradients_of(model: nn.Module, loss: Tensor) -> Gradients:
-    """The ordinary gradient of one loss, by parameter name; absent where the loss does not depend on a parameter."""
+    """The ordinary gradient of one loss, by parameter name, in float32 or better; each a tensor of its own.
+
+    A parameter that the loss does not depend on is absent.
+    """
     parameters = trainable(model)
     found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-    return {name: gradient for name, gradient in zip(parameters, found, strict=True) if gradient is not None}
+    seen: set[int] = set()  # autograd hands one tensor to two parameters that are merely added up
+    gradients = {}
+    for name, gradient in zip(parameters, found, strict=True):
+        if gradient is not None:
+            wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
+            gradients[name] = (
+                wide.clone() if wide.data_ptr() in seen else wide
+            )  # autograd hands one tensor to two parameters that are added up
+            seen.add(wide.data_ptr())
+    return gradients

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from holdfast.core.errors import PreflightError
 from holdfast.privacy import Execution
 from holdfast.privacy.engine import recording
-from holdfast.privacy.sums import clip_weights, per_example, squared_norms
+from holdfast.privacy.sums import clip_weights, micro_batch, per_example, plain, squared_norms
 
 
 class Tagger(nn.Module):
@@ -217,3 +217,27 @@ def test_a_use_without_a_rule_names_the_parameter():
     want = oracle.clipped_sum(oracle.gradients(model, lambda i: model(x[i : i + 1]).sum(), 3), 0.1)
     for name in want:
         torch.testing.assert_close(got[name], want[name])
+
+
+class Added(nn.Module):
+    """Two parameters that are merely added up share one gradient tensor in autograd."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * (self.one + self.other)).sum(1)
+
+
+def test_parameters_that_share_a_gradient_tensor_are_not_added_to_twice():
+    model, x = Added(), torch.randn(6, 3)
+    run = {"execution": Execution(physical_batch_size=2)}
+    losses_of = lambda indices: model(x[indices])  # noqa: E731
+    for got in (
+        plain(model, losses_of, np.arange(6), **run),
+        clipped(model, losses_of, np.arange(6), clip_norm=1e6, **run),
+        micro_batch(model, losses_of, [np.arange(6)], divisor=1, thresholds=lambda sizes: dict.fromkeys(sizes, 1e6), **run),
+    ):
+        for name in ("one", "other"):
+            torch.testing.assert_close(got[name], x.sum(0))

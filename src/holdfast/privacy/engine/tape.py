@@ -281,9 +281,9 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _smaller_instantiated(a_BTD: Tensor, g_BTP: Tensor) -> bool:
-    """True where the products G'A of the examples hold no more numbers than A and G: LoRA, small heads, long texts."""
+    """True where the products G'A of the examples hold far fewer numbers than A and G: LoRA, small heads, long texts."""
     length, width_in, width_out = a_BTD.shape[1], a_BTD.shape[2], g_BTP.shape[2]
-    return width_in * width_out <= length * (width_in + width_out) and length > 1
+    return 2 * width_in * width_out <= length * (width_in + width_out)
 
 
 def add_into(total: Gradients, parts: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> None:
