@@ -41,6 +41,8 @@ class Hub:
             encoder reads each sentence once, before training.
         lora_rank: Rank of the low-rank matrices that are trained beside every linear layer of a frozen encoder; 0 for none.
         lora_alpha: What their product is multiplied by, times their rank.
+        layers: Layers whose states the heads see end to end, counted from 1, 0 for the table of pieces; none for the last
+            layer alone. The last one of a sentence encoder knows the sentence, those in the middle know its words.
         max_length: Pieces of a sentence that are read, special ones included. A word behind them gets no logits.
         dropout: Share of numbers dropped before each head in training, in [0, 1).
         encoder_dropout: Whether an encoder that is trained drops numbers in training, as its configuration says.
@@ -60,6 +62,7 @@ class Hub:
     freeze: str = "none"
     lora_rank: int = 0
     lora_alpha: int = 16
+    layers: tuple[int, ...] = ()
     max_length: int = 128
     dropout: float = 0.1
     encoder_dropout: bool = True
@@ -73,6 +76,9 @@ class Hub:
         checks.integer("hub", least=0, lora_rank=self.lora_rank)
         checks.integer("hub", least=1, lora_alpha=self.lora_alpha)
         checks.number("hub", least=0, below=1, dropout=self.dropout)
+        object.__setattr__(self, "layers", tuple(self.layers))
+        for layer in self.layers:
+            checks.integer("hub", least=0, layers=layer)
         checks.flag("hub", download=self.download, encoder_dropout=self.encoder_dropout)
         if self.lora_rank and self.freeze != "encoder":
             raise InputError(
@@ -100,6 +106,9 @@ class Hub:
         if positions is not None and self.max_length > positions:
             raise InputError(f"hub: max_length is {self.max_length}, but {self.name!r} has {positions} positions; give at most that")
         padding = tokenizer.pad_token_id
+        depth = getattr(config, "num_hidden_layers", None)
+        if depth is not None and max(self.layers, default=0) > depth:
+            raise InputError(f"hub: layers is {list(self.layers)}, but {self.name!r} has {depth}; give numbers from 0 to {depth}")
         shape = json.loads(config.to_json_string(use_diff=False))
         shape.pop("_name_or_path", None)  # where the folder lies is nobody's business but this machine's
         return PieceFeaturiser(tokenizer.backend_tokenizer.to_str(), shape, 0 if padding is None else padding, self.max_length)
@@ -169,7 +178,8 @@ class Hub:
             encoder.get_input_embeddings().requires_grad_(False)
         if self.lora_rank:
             _add_lora(encoder, self.lora_rank, self.lora_alpha)
-        return EncoderTagger(encoder, labels, width=encoder.config.hidden_size, dropout=self.dropout, encoder_dropout=self.encoder_dropout)
+        width = encoder.config.hidden_size * max(1, len(self.layers))
+        return EncoderTagger(encoder, labels, width=width, dropout=self.dropout, encoder_dropout=self.encoder_dropout, layers=self.layers)
 
     def _cached(self) -> Path:
         import_transformers()

@@ -173,14 +173,23 @@ class EncoderTagger(nn.Module):
         encoder: Takes `input_ids` and `attention_mask`, gives `last_hidden_state`. One without trainable parameters is frozen:
             it runs without dropout in training too, and can look at a data set beforehand (`precompute`).
         labels: What to choose from.
-        width: Width of the states.
+        width: Width of the states, of all `layers` together.
         dropout: Share of numbers dropped before each head in training.
         word_dropout: Share of words turned into the unknown word in training.
         encoder_dropout: Whether an encoder that is trained drops numbers in training, as its configuration says.
+        layers: Layers whose states the heads see end to end, 0 for what goes into the first; none for the last layer alone.
     """
 
     def __init__(
-        self, encoder: nn.Module, labels: Labels, *, width: int, dropout: float, word_dropout: float = 0.0, encoder_dropout: bool = True
+        self,
+        encoder: nn.Module,
+        labels: Labels,
+        *,
+        width: int,
+        dropout: float,
+        word_dropout: float = 0.0,
+        encoder_dropout: bool = True,
+        layers: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         self.frozen = not any(parameter.requires_grad for parameter in encoder.parameters())
@@ -188,6 +197,7 @@ class EncoderTagger(nn.Module):
         self.word_dropout = WordDropout(word_dropout, unknown=UNKNOWN)
         self.encoder = encoder
         self.heads = Heads(labels, sentence_width=width, word_width=width, dropout=dropout)
+        self._layers = layers
         self._inputs = _inputs(encoder)
 
     def train(self, mode: bool = True) -> EncoderTagger:
@@ -240,12 +250,14 @@ class EncoderTagger(nn.Module):
             "token_type_ids": torch.zeros_like(features.ids_BT),
             "use_cache": False,
         }
-        found: Tensor = self.encoder(
+        found = self.encoder(
             input_ids=self.word_dropout(features.ids_BT),
             attention_mask=mask_BT.to(torch.int64),
+            output_hidden_states=bool(self._layers),
             **{name: value for name, value in optional.items() if name in self._inputs},
-        ).last_hidden_state
-        return found
+        )
+        states_BTD: Tensor = found.last_hidden_state
+        return torch.cat([found.hidden_states[layer] for layer in self._layers], -1) if self._layers else states_BTD
 
 
 def import_transformers() -> Any:

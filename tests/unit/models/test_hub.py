@@ -80,7 +80,9 @@ def test_states_are_those_of_the_encoder_called_plainly(folder: Path, built):
 
 
 @KINDS
-@pytest.mark.parametrize("options", [{}, {"freeze": "encoder", "lora_rank": 2}], ids=["plain", "low-rank"])
+@pytest.mark.parametrize(
+    "options", [{}, {"freeze": "encoder", "lora_rank": 2}, {"layers": [0, 2]}], ids=["plain", "low-rank", "two layers"]
+)
 def test_a_saved_model_needs_no_folder_any_more(folder: Path, options: dict, built, labels, sentences, tmp_path: Path):
     settings = Hub(name=str(folder), max_length=20, **options)
     module, featuriser = built(settings)
@@ -164,6 +166,22 @@ def test_low_rank_matrices_begin_as_nothing_and_are_all_that_is_trained_beside_t
             if ".lora_B." in name:
                 parameter.fill_(0.5)
     assert not torch.allclose(states[0], module._states(features), atol=1e-2)
+
+
+@KINDS
+def test_heads_see_the_layers_asked_for_end_to_end(folder: Path, built, sentences, check_contract):
+    module, featuriser = built(Hub(name=str(folder), max_length=20, layers=(1, 0, 2)))
+    check_contract(module, featuriser)
+    assert module.heads.words.in_features == module.heads.sentence.in_features == 24
+    features = featuriser.collate(featuriser.encode([["play", "some", "jazz"]]), np.arange(1))
+    plain = transformers.AutoModel.from_pretrained(folder).eval()
+    seen = plain(features.ids_BT, output_hidden_states=True).hidden_states
+    torch.testing.assert_close(module._states(features), torch.cat([seen[1], seen[0], seen[2]], -1), atol=1e-5, rtol=1e-4)
+
+
+def test_layers_that_are_not_there_are_refused(folder: Path):
+    with pytest.raises(InputError, match=r"layers is \[1, 3\], but .* has 2; give numbers from 0 to 2"):
+        Hub(name=str(folder), max_length=20, layers=(1, 3)).featuriser([])
 
 
 def test_without_the_package_for_low_rank_matrices_the_extra_is_named(folder: Path, built, monkeypatch: pytest.MonkeyPatch):
@@ -290,6 +308,7 @@ def test_a_name_is_found_in_the_cache_without_a_network(folder: Path, monkeypatc
         ({"name": "x", "lora_rank": -1}, "lora_rank is -1"),
         ({"name": "x", "lora_rank": 8}, "lora_rank is 8 and freeze is 'none'.* set freeze to 'encoder'"),
         ({"name": "x", "freeze": "encoder", "lora_rank": 8, "lora_alpha": 0}, "lora_alpha is 0"),
+        ({"name": "x", "layers": [2, -1]}, "layers is -1"),
         ({"name": "x", "encoder_dropout": 0.1}, "encoder_dropout is 0.1"),
         ({"name": "x", "dropout": -1}, "dropout is -1"),
         ({"name": "x", "download": "yes"}, "download is 'yes'"),
