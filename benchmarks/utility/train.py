@@ -2,7 +2,7 @@
 
 A tuning trial is scored on the validation set only. The chosen runs are scored on the test set as well, once.
 
-    python benchmarks/utility.py examples/snips_frontier.toml --results results.jsonl --test
+python benchmarks/utility/train.py examples/snips_frontier.toml --results results.jsonl --test
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ def kept(results: Path) -> list[Mapping[str, Any]]:
 
 def main() -> None:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument(
-        "studies", type=Path, nargs="+", metavar="STUDY", help="a run that is in the results already is left out"
-    )
+    made.add_argument("studies", type=Path, nargs="+", metavar="STUDY", help="a run that is in the results already is left out")
     made.add_argument("--results", type=Path, required=True, metavar="FILE", help="append one JSON object a line to this file")
     made.add_argument("--test", action="store_true", help="score on the test set too: for settings that are chosen, not for the search")
     arguments = made.parse_args()
