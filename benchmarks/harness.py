@@ -1,4 +1,4 @@
-"""What every benchmark shares: its two options, interleaved timing, one JSON object a line, and a table."""
+"""What every benchmark shares: its options, timing in rounds, one JSON object a line, and a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Row:
         value: The figure, or None where the engine is absent or gave none.
         unit: Of the value.
         ratio_to: The engine that the ratio compares with, or "".
-        ratio: Value over the value of that engine, or None.
+        ratio: Value over the value of that engine, or the median of such ratios round by round; None without either.
+        note: Why there is no value, or what a reader of the value must know; else "".
     """
 
     bench: str
@@ -36,6 +37,7 @@ class Row:
     unit: str
     ratio_to: str = ""
     ratio: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +58,20 @@ class Timing:
         return statistics.median(self.seconds)
 
 
+QUICK = "small sizes and few repeats: says that it runs, not how fast"
+
+
+def parser(description: str | None, *, quick: str = QUICK) -> argparse.ArgumentParser:
+    """A parser of --quick and --json FILE, to which a benchmark may add its own options."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--quick", action="store_true", help=quick)
+    made.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a line to this file")
+    return made
+
+
 def options(description: str | None, argv: list[str] | None = None) -> argparse.Namespace:
     """Reads --quick (a small size, to see that the script runs) and --json FILE."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="small sizes and few repeats: says that it runs, not how fast")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write one JSON object a line to this file")
-    return parser.parse_args(argv)
+    return parser(description).parse_args(argv)
 
 
 def interleaved(engines: Mapping[str, Callable[[], object]], *, repeats: int, warm_up: int = 1) -> dict[str, Timing]:
@@ -117,8 +127,8 @@ def compared(rows: Iterable[Row], ratio_to: str) -> list[Row]:
 def report(rows: Iterable[Row], path: Path | None) -> None:
     """Prints a table and writes the lines of JSON; a figure of any size is reported, none is judged."""
     listed = list(rows)
-    header = ("case", "engine", "metric", "value", "ratio")
-    cells = [(row.case, row.engine, row.metric, _number(row.value, row.unit), _ratio(row)) for row in listed]
+    header = ("case", "engine", "metric", "value", "ratio", "note")
+    cells = [(row.case, row.engine, row.metric, _number(row.value, row.unit), _ratio(row), row.note) for row in listed]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     with contextlib.suppress(BrokenPipeError):  # the reader of the table may have seen enough
         for line in (header, *cells):

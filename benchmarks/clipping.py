@@ -1,0 +1,100 @@
+"""What a private step costs beside an ordinary one: time and peak memory by model and engine, each checked against float64 first."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from harness import Row, parser, report
+from private_step import CASE_NAMES, ENGINE_NAMES
+
+METRICS = ("step_seconds", "peak_memory", "relative_error")
+QUICK_SECONDS = 280.0
+
+
+def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
+    made = parser(__doc__, quick="all of ours, and of the others what there is time for: at most 5 minutes on two cores")
+    for name, choices in (("case", CASE_NAMES), ("engine", ENGINE_NAMES), ("metric", METRICS)):
+        made.add_argument(f"--{name}s", nargs="+", choices=choices, default=choices, metavar=name.upper(), help=", ".join(choices))
+    made.add_argument("--threads", type=int, default=2, metavar="N", help="to compute with (2)")
+    made.add_argument("--device", default="cpu", help="cpu or cuda")
+    made.add_argument("--kernels", choices=("compiled", "torch"), help="of holdfast; without it what a user gets on this machine")
+    made.add_argument("--micro-batches", type=int, default=2, metavar="M", help="that a batch of holdfast-micro-batch is split into (2)")
+    made.add_argument("--samples", type=int, metavar="N", help="clean samples of each step (7)")
+    made.add_argument("--tiny", action="store_true", help="tiny models and one sample: says that it runs, nothing of speed")
+    made.add_argument("--profile", action="store_true", help="print where the time of each engine goes, instead of figures")
+    made.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables of the documentation to this file")
+    return made.parse_args(argv)
+
+
+def rows_of(options: argparse.Namespace) -> Iterator[Row]:
+    import torch
+    from private_step.case_run import CaseRun, Effort, Setting
+    from private_step.memory import MemoryLab
+
+    effort = Effort()
+    if options.quick:
+        effort = Effort(limit=10, rows=4, ours=12.0, others=1.0, memory_of=("opacus-ghost",), memory_steps=1, lead_in=0.0)
+    if options.tiny:
+        effort = Effort(wanted=1, limit=1, memory_steps=1, lead_in=0.0)
+    if options.samples is not None:
+        effort = replace(effort, wanted=options.samples, limit=4 * options.samples)
+    began = time.monotonic()
+    torch.set_num_threads(options.threads)
+    setting = Setting(
+        engines=tuple(options.engines),
+        metrics=tuple(options.metrics),
+        effort=effort,
+        device=torch.device(options.device),
+        threads=options.threads,
+        micro_batches=options.micro_batches,
+        tiny=options.tiny,
+        lab=MemoryLab() if "peak_memory" in options.metrics else None,
+        late=lambda seconds: options.quick and time.monotonic() - began + seconds > QUICK_SECONDS,
+    )
+    for name in options.cases:
+        yield from CaseRun(name, setting).rows()
+        gc.collect()
+        print(f"{name}: done after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def print_profiles(options: argparse.Namespace) -> None:
+    import torch
+    from private_step.cases import case_named
+    from private_step.profile import profiled
+
+    torch.set_num_threads(options.threads)
+    for name in options.cases:
+        case = case_named(name, tiny=options.tiny)
+        for line in profiled(case, list(options.engines), torch.device(options.device), options.micro_batches):
+            print(line, flush=True)
+
+
+def main() -> None:
+    options = arguments_of()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if options.kernels is not None:
+        os.environ["HOLDFAST_KERNELS"] = options.kernels
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    if options.profile:
+        print_profiles(options)
+        return
+    rows = list(rows_of(options))
+    report(rows, options.json)
+    if options.markdown is not None:
+        from private_step.markdown import tables
+
+        options.markdown.write_text(tables(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
