@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from holdfast.privacy.engine import Gradients
 
 Decay = Literal["constant", "exponential", "hyperbolic", "linear", "step"]
+Hardening = Literal["none", "sum-of-four"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +28,19 @@ class NoiseSchedule:
         noise_multiplier: Starting ratio of the noise's standard deviation to `clip_norm`, > 0.
         decay: The form.
         rate: k in [0, 1); 0 for "constant".
+        hardening: "sum-of-four" makes each value of four draws, so that its last bits no longer give away the draw; the noise
+            then takes four times as long.
 
     References:
         After Dupuy et al. 2022 (arXiv 2107.14586), "epoch-wise noise decay"; its formula is not known, so it is a parameter.
+        Mironov 2012, "On significance of the least significant bits for differential privacy"; Holohan and Braghin 2021
+        (arXiv 2107.10138), section 4, for the sum.
     """
 
     noise_multiplier: float
     decay: Decay = "constant"
     rate: float = 0.0
+    hardening: Hardening = "none"
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.noise_multiplier) and self.noise_multiplier > 0):
@@ -42,6 +48,8 @@ class NoiseSchedule:
                 f"noise_multiplier is {self.noise_multiplier}; it must be a finite number > 0, or leave noise out with non_private"
             )
         check_decay(self.decay, self.rate)
+        if self.hardening not in get_args(Hardening):
+            raise InputError(f"noise hardening is {self.hardening!r}; choose one of {get_args(Hardening)}")
 
     def at(self, epoch: int) -> float:
         """The multiplier in this epoch, counted from 0."""
@@ -57,7 +65,8 @@ class NoiseSchedule:
         return start
 
     def __str__(self) -> str:
-        return "constant" if self.decay == "constant" else f"{self.decay} decay by epoch, rate {self.rate:g}"
+        course = "constant" if self.decay == "constant" else f"{self.decay} decay by epoch, rate {self.rate:g}"
+        return course if self.hardening == "none" else f"{course}, sum of four draws"
 
 
 def check_decay(decay: str, rate: float) -> None:
@@ -72,23 +81,26 @@ def check_decay(decay: str, rate: float) -> None:
         raise InputError(f"noise decay rate is {rate} with decay {decay!r}; 'constant' has rate 0, every other form a rate in (0, 1)")
 
 
-def add_noise(total: Gradients, standard_deviation: float, *, streams: Streams, step: int) -> None:
-    """Adds independent Gaussian noise to every coordinate, in place.
+def add_noise(
+    total: Gradients, standard_deviation: float, *, streams: Streams, step: int, scale: float = 1.0, hardening: Hardening = "none"
+) -> None:
+    """Adds independent Gaussian noise to every coordinate and then scales, in place and in one pass over memory.
 
-    The draw belongs to the step: replaying a step after a resume adds the same noise, and no two steps share one.
+    The noise is computed from the ChaCha20 key stream (RFC 8439) under a key that belongs to the step, with the position of
+    a parameter among the sorted names as the nonce. So replaying a step after a resume adds the same noise, no two steps or
+    parameters share any, and neither machine nor number of threads changes a bit of it.
 
     Args:
         total: The clipped sum, by parameter name.
         standard_deviation: Of the noise in each coordinate, >= 0; zero adds none.
         streams: The randomness of the run.
         step: The step.
+        scale: What the noisy sum is multiplied by.
+        hardening: As in `NoiseSchedule`.
     """
-    import torch  # here, so that plans can be accounted for without it
+    from holdfast.privacy import kernels  # here, so that plans can be accounted for without torch
 
-    if standard_deviation == 0:
-        return
+    key = streams.words("noise", step)
     for position, name in enumerate(sorted(total)):
-        generator = torch.Generator().manual_seed(streams.integer("noise", step, position))
-        gradient = total[name]
-        noise = torch.randn(gradient.shape, generator=generator, dtype=torch.float32)
-        gradient.add_(noise.to(gradient.device, gradient.dtype), alpha=standard_deviation)
+        draws: Literal[1, 4] = 1 if hardening == "none" else 4
+        kernels.add_noise(total[name], standard_deviation, key=key, nonce=position, scale=scale, draws=draws)

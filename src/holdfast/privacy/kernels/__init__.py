@@ -10,17 +10,19 @@ units.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from holdfast.core.errors import InputError, nearest
-from holdfast.privacy.kernels import native, portable
+from holdfast.privacy.kernels import native, portable, portable_noise
 
-__all__ = ["backend", "gram_norms", "layer_norm_backward", "lstm_backward_step", "lstm_forward_step", "using"]
+__all__ = ["add_noise", "backend", "gram_norms", "key_stream", "layer_norm_backward", "lstm_backward_step", "lstm_forward_step", "using"]
 
 _CHOICES = ("compiled", "torch", *native.LEVELS)
 _chosen: list[str] = []  # what `using` asks for, the innermost last
@@ -200,3 +202,82 @@ def _check_steps(gates: Tensor, *states: Tensor) -> None:
     if len(shape) != 3 or any(tuple(state.shape) != shape for state in states) or tuple(gates.shape) != (*shape[:2], 4 * shape[2]):
         found = ", ".join(str(tuple(tensor.shape)) for tensor in (gates, *states))
         raise InputError(f"gates and states have shapes {found}; gates are (D, B, 4H), states (D, B, H)")
+
+
+def add_noise(
+    total: Tensor, standard_deviation: float, *, key: Sequence[int], nonce: int, scale: float = 1.0, draws: Literal[1, 4] = 1
+) -> None:
+    """Adds Gaussian noise and scales, in place and in one pass: ``(total + standard_deviation * z) * scale``.
+
+    z[i] is standard normal, computed in double precision from the ChaCha20 key stream (RFC 8439) of key and nonce: 64 bits
+    for a radius and 64 for an angle, by Box and Muller's transform. It depends on key, nonce and the position i alone, and
+    is the same bit for bit on every processor, device and number of threads.
+
+    Args:
+        total: A floating-point tensor of at most 2^35 values; position i counts them in row-major order.
+        standard_deviation: >= 0 and finite. With 0 nothing is drawn.
+        key: Eight 32-bit words. Whoever knows them can take the noise off again.
+        nonce: In [0, 2^64). Two tensors under one key need two nonces.
+        scale: Finite. With a standard deviation of 0 and a scale of 1 nothing is touched.
+        draws: 4 sums four draws and halves them, against attacks on the last bits of floating-point noise; four times the work.
+
+    Raises:
+        InputError: For a value outside its range.
+
+    Edge cases:
+        |z| is at most 9.5. The probability of more is below 1e-20.
+
+    References:
+        RFC 8439; Box and Muller 1958; Holohan and Braghin 2021 (arXiv 2107.10138), section 4, for `draws`.
+    """
+    _check_stream(key, nonce, (total.numel() + 7) // 8)
+    if not (math.isfinite(standard_deviation) and standard_deviation >= 0 and math.isfinite(scale)):
+        raise InputError(f"standard_deviation is {standard_deviation} and scale {scale}; both must be finite, the first >= 0")
+    if draws not in (1, 4):
+        raise InputError(f"draws is {draws}; choose 1, or 4 to harden the noise")
+    if not total.is_floating_point():
+        raise InputError(f"noise is added to floating-point tensors, not to {total.dtype}")
+    if standard_deviation == 0:
+        if scale != 1:
+            total.mul_(scale)
+        return
+    core = _core()
+    compiled = core is not None and (native.takes((total,), torch.float32) or native.takes((total,), torch.float64))
+    if core is not None and compiled:
+        core.add_noise(total, standard_deviation, key, nonce, scale, draws)
+    else:
+        portable_noise.add_noise(total, standard_deviation, key, nonce, scale, draws)
+
+
+def key_stream(key: Sequence[int], nonce: int, *, blocks: int, first: int = 0, draw: int = 0) -> Tensor:
+    """The ChaCha20 key stream that noise is made of.
+
+    Args:
+        key: Eight 32-bit words.
+        nonce: The first two words of the nonce, in [0, 2^64); the first word is the low half.
+        blocks: How many blocks.
+        first: Number of the first one.
+        draw: The third word of the nonce, which numbers the draws that are summed.
+
+    Returns:
+        (blocks, 16) words, int32 with the bits of the unsigned ones.
+
+    References:
+        RFC 8439, section 2.3.
+    """
+    _check_stream(key, nonce, first + blocks)
+    core = _core()
+    if core is not None:
+        return core.key_stream(key, nonce, blocks, first, draw)
+    return portable_noise.key_stream(key, nonce, blocks, first, draw)
+
+
+def _check_stream(key: Sequence[int], nonce: int, blocks: int) -> None:
+    if len(key) != 8 or not all(0 <= word < 2**32 for word in key):
+        raise InputError(f"a key has eight words of 32 bits; this one has {len(key)}, or one of them is out of range")
+    if not 0 <= nonce < 2**64:
+        raise InputError(f"nonce is {nonce}; it must lie in [0, 2^64)")
+    if not 0 <= blocks <= 2**32:
+        raise InputError(
+            f"{blocks} blocks of key stream are more than the 2^32 of one nonce; give each part of the tensor a nonce of its own"
+        )

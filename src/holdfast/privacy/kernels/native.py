@@ -10,14 +10,14 @@ import functools
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from ctypes import c_int32, c_int64, c_void_p
+from ctypes import c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-ABI = 2
+ABI = 3
 """Version of the types and signatures below; `core/kernels.h` carries the same number."""
 
 LEVELS = ("baseline", "avx2", "avx512")
@@ -34,6 +34,9 @@ class _Steps(ctypes.Structure):
     _fields_ = (("data", c_void_p), ("direction_stride", c_int64), ("row_stride", c_int64))
 
 
+_ADD_NOISE = ctypes.CFUNCTYPE(None, c_void_p, c_int64, c_double, c_double, c_void_p, c_uint64, c_int32, c_int32)
+
+
 class _Table(ctypes.Structure):
     _fields_ = (
         (
@@ -45,6 +48,9 @@ class _Table(ctypes.Structure):
         ("layer_norm_backward", ctypes.CFUNCTYPE(None, *[c_void_p] * 5, c_int64, c_int64, c_int64, *[c_void_p] * 3, c_int32)),
         ("lstm_forward_step", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 4, c_int64, c_int64, c_int64, c_int32)),
         ("lstm_backward_step", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 5, c_int64, c_int64, c_int64, c_int32)),
+        ("add_noise_float", _ADD_NOISE),
+        ("add_noise_double", _ADD_NOISE),
+        ("key_stream", ctypes.CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_uint32, c_int64, c_void_p)),
     )
 
 
@@ -120,6 +126,24 @@ class Core:
         if any(tensor.stride(2) != 1 for tensor in tensors) or tensors[1].numel() == 0:
             return False
         return function(*map(_steps, tensors), directions, examples, hidden, torch.get_num_threads()) == 0
+
+    def add_noise(self, total: Tensor, deviation: float, key: Sequence[int], nonce: int, scale: float, draws: int) -> None:
+        """As `holdfast.privacy.kernels.add_noise`, for float32 and float64."""
+        add = self.table.add_noise_float if total.dtype == torch.float32 else self.table.add_noise_double
+        packed = total.contiguous()
+        add(packed.data_ptr(), packed.numel(), deviation, scale, _words(key), nonce, draws, torch.get_num_threads())
+        if packed is not total:
+            total.copy_(packed)
+
+    def key_stream(self, key: Sequence[int], nonce: int, blocks: int, first: int, draw: int) -> Tensor:
+        """As `holdfast.privacy.kernels.key_stream`."""
+        words = torch.empty(blocks, 16, dtype=torch.int32)
+        self.table.key_stream(_words(key), nonce, draw, first, blocks, words.data_ptr())
+        return words
+
+
+def _words(key: Sequence[int]) -> ctypes.Array[c_uint32]:
+    return (c_uint32 * 8)(*key)
 
 
 def _steps(x_DBH: Tensor) -> ctypes._CArgObject:

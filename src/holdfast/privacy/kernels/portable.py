@@ -36,7 +36,7 @@ def layer_norm_backward(
     x: Tensor, grad: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, examples: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As `holdfast.privacy.kernels.layer_norm_backward`."""
-    mean, rstd = (statistic.reshape(*x.shape[:-1], 1) for statistic in (mean, rstd))
+    mean, rstd = (at_least_float32(statistic).reshape(*x.shape[:-1], 1) for statistic in (mean, rstd))
     wide, wide_x = at_least_float32(grad), at_least_float32(x)
     x_grad = torch.ops.aten.native_layer_norm_backward(
         wide.contiguous(), wide_x, weight.shape, mean, rstd, weight.to(wide.dtype), None, [True, False, False]

@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-constexpr int32_t ABI = 2;  // raise with every change of a type or a signature in this file, here and in native.py
+constexpr int32_t ABI = 3;  // raise with every change of a type or a signature in this file, here and in native.py
 
 // Rows t = 0, 1, ... of example e start at data + e * example_stride + t * row_stride; the values of a row lie side by side.
 struct Matrix {
@@ -46,6 +46,17 @@ struct Kernels {
                             int64_t examples, int64_t width, int32_t threads);
   int32_t (*lstm_backward_step)(const Steps *gates, const Steps *cells, const Steps *next_cells, const Steps *hidden_grads, const Steps *cell_grads,
                              int64_t directions, int64_t examples, int64_t width, int32_t threads);
+
+  // values[i] = (values[i] + deviation * z_i) * scale, with z_i standard normal and a function of key (8 words), nonce and i alone:
+  // bit for bit the same at every level. With draws > 1, z_i is the sum of so many over the root of their number: 1 or 4.
+  void (*add_noise_float)(float *values, int64_t count, double deviation, double scale, const uint32_t *key, uint64_t nonce, int32_t draws,
+                          int32_t threads);
+  void (*add_noise_double)(double *values, int64_t count, double deviation, double scale, const uint32_t *key, uint64_t nonce, int32_t draws,
+                           int32_t threads);
+
+  // The ChaCha20 key stream (RFC 8439) that the noise is made of: words[16 b + w] is word w of block first + b. The third nonce
+  // word is the number of the draw.
+  void (*key_stream)(const uint32_t *key, uint64_t nonce, uint32_t draw, uint32_t first, int64_t blocks, uint32_t *words);
 };
 
 }  // namespace holdfast

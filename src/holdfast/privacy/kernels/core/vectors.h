@@ -22,6 +22,7 @@ namespace {
 constexpr int WIDTH = HOLDFAST_WIDTH;
 typedef float Floats __attribute__((vector_size(4 * HOLDFAST_WIDTH)));
 typedef double Doubles __attribute__((vector_size(8 * HOLDFAST_WIDTH)));
+typedef uint32_t Words __attribute__((vector_size(4 * HOLDFAST_WIDTH)));
 typedef float Unaligned __attribute__((vector_size(4 * HOLDFAST_WIDTH), aligned(4), may_alias));
 
 inline __attribute__((always_inline)) Floats load(const float *from) { return *reinterpret_cast<const Unaligned *>(from); }
