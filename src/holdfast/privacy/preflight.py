@@ -13,13 +13,15 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from holdfast.core.errors import HoldfastError, PreflightError
+from holdfast.core.randomness import Streams
 from holdfast.privacy.clipping import Execution, Indices, LossesOf, MicroBatchClipping
-from holdfast.privacy.engine import trainable
+from holdfast.privacy.engine import Gradients, Tape, trainable
 from holdfast.privacy.mechanism import Mechanism
 from holdfast.privacy.sums import squared_norms
 
 TOLERANCE = 1e-3  # relative, of float32 losses and norms; a coupled loss or a wrong norm is off by far more
 PROBES = 3
+MOVED_AFTER = 20  # steps after which every trainable tensor must have moved
 
 
 def preflight(model: nn.Module, losses_of: LossesOf, probes: Indices, mechanism: Mechanism, *, execution: Execution) -> None:
@@ -39,17 +41,31 @@ def preflight(model: nn.Module, losses_of: LossesOf, probes: Indices, mechanism:
     Raises:
         PreflightError: With every reason found, each with its cure.
     """
+    check_model(model, private=mechanism.private)
+    probes = probes[:PROBES]
+    with _without_chance(model, losses_of, probes, training=mechanism.private):
+        reasons = list(_shape(losses_of, probes))
+        if mechanism.private and not reasons:
+            reasons += _coupling(losses_of, probes)
+            if not isinstance(mechanism.clipper, MicroBatchClipping) and execution.engine == "book-keeping":
+                reasons += _norms(model, losses_of, probes)
+    if reasons:
+        raise PreflightError(reasons)
+
+
+def check_model(model: nn.Module, *, private: bool) -> None:
+    """Refuses a model that cannot be trained whatever its loss.
+
+    Args:
+        model: The model.
+        private: Whether examples may not mix.
+
+    Raises:
+        PreflightError: If everything is frozen, or, for private training, a module keeps statistics of the batch.
+    """
     if not trainable(model):
         raise PreflightError(["every parameter is frozen: nothing would be trained; set requires_grad_(True) on some"])
-    probes = probes[:PROBES]
-    reasons = _batch_statistics(model) if mechanism.private else []
-    if not reasons:
-        with _without_chance(model, losses_of, probes, training=mechanism.private):
-            reasons = list(_shape(losses_of, probes))
-            if mechanism.private and not reasons:
-                reasons += _coupling(losses_of, probes)
-                if not isinstance(mechanism.clipper, MicroBatchClipping) and execution.engine == "book-keeping":
-                    reasons += _norms(model, losses_of, probes)
+    reasons = _batch_statistics(model) if private else []
     if reasons:
         raise PreflightError(reasons)
 
@@ -104,6 +120,89 @@ def _norms(model: nn.Module, losses_of: LossesOf, probes: Indices) -> Iterator[s
             f"per-example gradient norms by book-keeping {_words(engine)} differ from those of examples run alone {_words(alone)}; "
             "a layer sees examples in another order than the batch, or is reused in a way that has no rule; set engine='loop'"
         )
+
+
+def check_first_batch(tape: Tape, losses_B: Tensor, streams: Streams) -> None:
+    """Checks a recorded forward pass by two backward passes over it, each from the losses of one half of the examples.
+
+    From the losses of one half nothing may arrive at the other; and what would be added to the sum for one example of each
+    half must have the norm that was measured for it. The model is not run again, so a loss that couples examples by
+    counting them, without derivatives, goes unnoticed here: `preflight` finds that one.
+
+    Args:
+        tape: Recorded the forward pass; is rewound at the end.
+        losses_B: One loss for each example, at least two.
+        streams: Chooses the halves.
+
+    Raises:
+        PreflightError: If an example reaches another, or a norm is wrong.
+    """
+    chosen_B = torch.zeros(len(losses_B), dtype=torch.bool)
+    chosen_B[streams.generator("halves").permutation(len(losses_B))[: len(losses_B) // 2].copy()] = True
+    for half_B in (chosen_B.to(losses_B.device), ~chosen_B.to(losses_B.device)):
+        losses_B[half_B].sum().backward(retain_graph=True)
+        reasons = list(_of_one_half(tape, half_B))
+        tape.rewind()
+        if reasons:
+            raise PreflightError(reasons)
+
+
+@torch.no_grad()
+def _of_one_half(tape: Tape, half_B: Tensor) -> Iterator[str]:
+    squared_LB = tape.squared_norms()
+    squared_B = squared_LB.sum(0)
+    largest = int(squared_B.where(half_B, -1).argmax())
+    if not bool(torch.isfinite(squared_B).all()):
+        return  # such an example gets weight zero
+    if bool((squared_B[~half_B] > (TOLERANCE**2 * squared_B[largest])).any()):
+        yield (
+            "the losses couple examples: that of one depends on others of its batch, or a layer does not list the examples on its first "
+            "axis in their order; drop losses over pairs in the batch, and put the examples first"
+        )
+        return
+    alone: Gradients = {}
+    tape.add_weighted_sum(torch.zeros_like(squared_LB).index_fill_(1, half_B.new_tensor([largest], dtype=torch.int64), 1), into=alone)
+    added = torch.stack([gradient.float().square().sum() for gradient in alone.values()]).sum().sqrt()
+    measured = squared_B[largest].sqrt()
+    if not torch.allclose(added, measured.to(added), rtol=TOLERANCE):
+        yield f"the gradient of one example has norm {float(added):.6g} and was measured as {float(measured):.6g}; please report this model"
+
+
+class Movement:
+    """Watches that training moves every trainable tensor: one that stays was left out of the optimiser, or replaced.
+
+    Args:
+        model: As it is before training goes on.
+        since: Steps taken before.
+    """
+
+    def __init__(self, model: nn.Module, *, since: int = 0) -> None:
+        self._since = since
+        self._before = {name: _sketch(parameter) for name, parameter in trainable(model).items()}
+
+    def unmoved(self, model: nn.Module, step: int, *, of: int) -> str | None:
+        """Words a warning once, when enough steps are taken and some tensor has not moved.
+
+        Args:
+            model: As it is now.
+            step: Steps taken.
+            of: Steps in all.
+        """
+        if step != min(of, self._since + MOVED_AFTER):
+            return None
+        still = sorted(name for name, parameter in trainable(model).items() if self._before.get(name) == _sketch(parameter))
+        if not still:
+            return None
+        return (
+            f"after {step - self._since} steps {len(still)} of {len(self._before)} trainable tensors have not moved: {', '.join(still[:5])}"
+            f"{' and more' if len(still) > 5 else ''}; are they in the optimiser, at a learning rate above zero?"
+        )
+
+
+@torch.no_grad()
+def _sketch(parameter: Tensor) -> tuple[float, float]:
+    """Two sums that a change of any coordinate changes."""
+    return float(parameter.sum(dtype=torch.float64)), float(parameter.norm(dtype=torch.float64))
 
 
 def _norm(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
