@@ -17,3 +17,17 @@ def _renyi(q: float, sigma: float, order: int) -> float:
     ]
     top = max(terms)
     return (top + math.log(sum(math.exp(term - top) for term in terms))) / (order - 1)
+
+
+def gaussian(mu: float, delta: float) -> float:
+    """Epsilon of a Gaussian mechanism whose shift is `mu` standard deviations (Balle, Wang 2018, theorem 8), by bisection."""
+    low, high = 0.0, mu * mu + 20 * mu + 20
+    for _ in range(200):
+        middle = (low + high) / 2
+        spent = _normal(mu / 2 - middle / mu) - math.exp(middle) * _normal(-mu / 2 - middle / mu)
+        low, high = (middle, high) if spent > delta else (low, middle)
+    return high
+
+
+def _normal(x: float) -> float:
+    return math.erfc(-x / math.sqrt(2)) / 2

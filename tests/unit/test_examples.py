@@ -17,7 +17,7 @@ def test_quickstart_learns_under_its_promise_and_writes_a_report(tmp_path):
     script = [sys.executable, str(EXAMPLES / "quickstart.py")]
     done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    assert "per example (add/remove neighbouring; Poisson" in done.stdout
+    assert "per example (zero-out neighbouring; truncated Poisson" in done.stdout
     assert "not testable" in (tmp_path / "trust.html").read_text()
 
 

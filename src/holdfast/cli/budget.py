@@ -46,8 +46,8 @@ def add(commands: Commands[Any]) -> None:
     parser.add_argument("--delta", type=float, required=True, metavar="X", help="delta of the promise, well below 1/examples")
     parser.add_argument("--clip-norm", type=float, default=1.0, metavar="X", help="only scales the printed sensitivity (default: 1)")
     parser.add_argument("--micro-batch-size", type=int, metavar="N", help="examples in a micro-batch; edp-sgd needs it")
-    samplers = ["poisson", "truncated-poisson"]
-    parser.add_argument("--sampler", choices=samplers, default="poisson", help="how batches are drawn (default: poisson)")
+    samplers = ["truncated-poisson", "poisson", "shuffled"]
+    parser.add_argument("--sampler", choices=samplers, default=samplers[0], help="how batches are drawn (default: truncated-poisson)")
     decays = ["constant", "exponential", "hyperbolic", "linear", "step"]
     parser.add_argument("--noise-decay", choices=decays, default="constant", help="how the noise falls over epochs (default: constant)")
     parser.add_argument("--noise-decay-rate", type=float, default=0.0, metavar="X", help="its rate, in (0, 1)")

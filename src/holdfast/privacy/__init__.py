@@ -2,9 +2,11 @@
 
 from holdfast.privacy.accounting import Budget, epsilon
 from holdfast.privacy.clipping import Clipper, Execution, MicroBatchClipping, NoClipping, PerExampleClipping
-from holdfast.privacy.events import Ledger, PrivacyEvent
-from holdfast.privacy.mechanism import Mechanism, dp_sgd, edp_sgd, non_private
+from holdfast.privacy.events import Ledger, PrivacyEvent, from_dp_event, to_dp_event
+from holdfast.privacy.mechanism import Mechanism
 from holdfast.privacy.noise import NoiseSchedule
+from holdfast.privacy.own_loop import attach
+from holdfast.privacy.recipes import dp_sgd, edp_sgd, non_private
 from holdfast.privacy.sampling import PoissonSampler, Sampler, ShuffledSampler, TruncatedPoissonSampler
 
 __all__ = [
@@ -22,8 +24,11 @@ __all__ = [
     "Sampler",
     "ShuffledSampler",
     "TruncatedPoissonSampler",
+    "attach",
     "dp_sgd",
     "edp_sgd",
     "epsilon",
+    "from_dp_event",
     "non_private",
+    "to_dp_event",
 ]

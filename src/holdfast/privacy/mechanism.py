@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from holdfast.core.claim import Kind, PrivacyClaim
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
-from holdfast.privacy.accounting import Budget, accountant_name, calibrate, check_delta, epsilon
-from holdfast.privacy.clipping import Clipper, LayerScaling, MicroBatchClipping, NoClipping, PerExampleClipping
+from holdfast.privacy.accounting import accountant_name, epsilon
+from holdfast.privacy.clipping import Clipper, MicroBatchClipping, PerExampleClipping
 from holdfast.privacy.events import Ledger
-from holdfast.privacy.noise import Decay, NoiseSchedule, add_noise, check_decay
-from holdfast.privacy.sampling import PoissonSampler, Sampler, ShuffledSampler, TruncatedPoissonSampler, check_sizes
+from holdfast.privacy.noise import NoiseSchedule, add_noise
+from holdfast.privacy.sampling import PoissonSampler, Sampler, ShuffledSampler, TruncatedPoissonSampler
 
 if TYPE_CHECKING:
     from holdfast.privacy.engine import Gradients
-
-SamplerName = Literal["poisson", "truncated-poisson"]
 
 NAIVE = "naive: takes micro-batch clipping for per-example clipping (sensitivity C instead of 2C), so it is no promise"
 SECOND_OPINION = "second opinion"
@@ -59,7 +56,7 @@ class Mechanism:
     @property
     def kind(self) -> Kind:
         """Standing of the promise: "proved" for samplers and clippers of this package, "unproved" for anybody else's."""
-        ours = type(self.sampler) in (PoissonSampler, TruncatedPoissonSampler) and type(self.clipper) in (
+        ours = type(self.sampler) in (PoissonSampler, TruncatedPoissonSampler, ShuffledSampler) and type(self.clipper) in (
             PerExampleClipping,
             MicroBatchClipping,
         )
@@ -80,9 +77,10 @@ class Mechanism:
             return 0.0
         return self.noise.at(self.epoch(step)) * self.clipper.clip_norm
 
-    def add_noise(self, total: Gradients, *, streams: Streams, step: int) -> None:
-        """Adds the noise of this step to the clipped sum, in place."""
-        add_noise(total, self.standard_deviation(step), streams=streams, step=step)
+    def add_noise(self, total: Gradients, *, streams: Streams, step: int, scale: float = 1.0) -> None:
+        """Adds the noise of this step to the clipped sum and then multiplies it by `scale`, in place and in one pass."""
+        hardening = "none" if self.noise is None else self.noise.hardening
+        add_noise(total, self.standard_deviation(step), streams=streams, step=step, scale=scale, hardening=hardening)
 
     @property
     def divisor(self) -> float:
@@ -95,7 +93,7 @@ class Mechanism:
 
     def _ledger(self, steps: int, sensitivity: float) -> Ledger:
         counts: dict[float, int] = {}
-        for step in range(steps):
+        for step in filter(self.sampler.begins_event, range(steps)):
             deviation = self.standard_deviation(step)
             counts[deviation] = counts.get(deviation, 0) + 1
         pairs = [(self.sampler.event(deviation / sensitivity), count) for deviation, count in counts.items() if deviation > 0]
@@ -134,11 +132,13 @@ class Mechanism:
 
     def _conditions(self) -> tuple[str, ...]:
         found = [f"the number of training examples ({self.sampler.examples}), the batch size and the number of steps are public"]
-        if (weak := self._weak_delta()) is not None:
+        if (weak := self.weak_delta()) is not None:
             found.append(weak)
-        return (*found, "noise and sampling are computed in floating point by a generator that is not cryptographic")
+        hardened = self.noise is not None and self.noise.hardening != "none"
+        rounding = "hardened by sums of four draws" if hardened else "not hardened against attacks on its last bits"
+        return (*found, f"noise from ChaCha20 is rounded to floating point, {rounding}; sampling uses Philox, which is not cryptographic")
 
-    def _weak_delta(self) -> str | None:
+    def weak_delta(self) -> str | None:
         """Why this delta promises next to nothing, if so."""
         share = 1 / self.sampler.examples
         if self.delta is None or self.delta < share:
@@ -148,7 +148,7 @@ class Mechanism:
     def _other_accounts(self, ledger: Ledger, steps: int) -> dict[str, float]:
         assert self.delta is not None
         accounts = {}
-        if all(event.sampler == "poisson" for event, _ in ledger.entries):
+        with suppress(InputError):  # no second opinion where the second accountant has no proof
             accounts[f"{SECOND_OPINION}: {accountant_name('rdp')}"] = epsilon(ledger, self.delta, accountant="rdp")
         naive = self.naive_epsilon(steps)
         if naive is not None:
@@ -184,166 +184,3 @@ class Mechanism:
             "micro_batches": clipper.micro_batches if isinstance(clipper, MicroBatchClipping) else None,
             "kind": self.kind if self.private else None,
         }
-
-
-def non_private(*, examples: int, batch_size: int, epochs: float) -> Mechanism:
-    """Ordinary training: shuffled epochs, no clipping, no noise, no promise.
-
-    Args:
-        examples: Number of training examples.
-        batch_size: Size of a batch.
-        epochs: Passes over the data, > 0.
-    """
-    sampler = ShuffledSampler(examples, batch_size)
-    return Mechanism(name="none", sampler=sampler, clipper=NoClipping(), noise=None, steps=_steps(sampler, epochs, None), delta=None)
-
-
-def dp_sgd(
-    *,
-    examples: int,
-    batch_size: int,
-    clip_norm: float,
-    epochs: float | None = None,
-    steps: int | None = None,
-    target: Budget | None = None,
-    noise_multiplier: float | None = None,
-    delta: float | None = None,
-    sampler: SamplerName = "poisson",
-    noise_decay: Decay = "constant",
-    noise_decay_rate: float = 0.0,
-) -> Mechanism:
-    """DP-SGD with exact per-example clipping.
-
-    Args:
-        examples: Number of training examples, counted as public.
-        batch_size: Expected size of a batch.
-        clip_norm: Bound on the gradient norm of one example, > 0.
-        epochs: Expected passes over the data, > 0; or give `steps`.
-        steps: Updates in all.
-        target: The promise to keep; the noise is found for it.
-        noise_multiplier: Ratio of the noise's standard deviation to `clip_norm`; instead of `target`, with `delta`.
-        delta: Delta of the promise, with `noise_multiplier`.
-        sampler: "poisson" (add/remove) or "truncated-poisson" (a public cap of 1.2 times the batch size, zero-out).
-        noise_decay: Form of the noise schedule over epochs.
-        noise_decay_rate: Its rate.
-
-    Returns:
-        A mechanism whose claim is proved: Gaussian mechanism on a sum of sensitivity `clip_norm`.
-
-    Raises:
-        InputError: For a value outside its range, or unless exactly one of `target` and `noise_multiplier` is given.
-
-    References:
-        Abadi et al. 2016 (arXiv 1607.00133).
-    """
-    mechanism = _unset("dp-sgd", examples, batch_size, epochs, steps, sampler, PerExampleClipping(clip_norm=clip_norm))
-    return _with_noise(mechanism, target, noise_multiplier, delta, noise_decay, noise_decay_rate)
-
-
-def edp_sgd(
-    *,
-    examples: int,
-    batch_size: int,
-    clip_norm: float,
-    micro_batch_size: int,
-    epochs: float | None = None,
-    steps: int | None = None,
-    target: Budget | None = None,
-    noise_multiplier: float | None = None,
-    delta: float | None = None,
-    sampler: SamplerName = "poisson",
-    layer_scaling: LayerScaling | Mapping[str, float] = "uniform",
-    noise_decay: Decay = "constant",
-    noise_decay_rate: float = 0.0,
-) -> Mechanism:
-    """eDP-SGD after Dupuy et al.: micro-batch clipping, layer-wise thresholds, epoch-wise noise decay.
-
-    Args:
-        examples: Number of training examples, counted as public.
-        batch_size: Expected size of a batch.
-        clip_norm: Bound on the norm of one micro-batch's mean gradient, > 0.
-        micro_batch_size: Examples in a micro-batch, in expectation.
-        epochs: Expected passes over the data, > 0; or give `steps`.
-        steps: Updates in all.
-        target: The promise to keep at the proved sensitivity of 2 `clip_norm`; the noise is found for it.
-        noise_multiplier: Ratio of the noise's standard deviation to `clip_norm`; instead of `target`, with `delta`.
-        delta: Delta of the promise, with `noise_multiplier`.
-        sampler: "poisson" (add/remove) or "truncated-poisson" (zero-out).
-        layer_scaling: How the threshold is shared among layers.
-        noise_decay: Form of the noise schedule over epochs.
-        noise_decay_rate: Its rate.
-
-    Returns:
-        A mechanism whose claim is proved at sensitivity 2 `clip_norm`, and which carries the naive account beside it.
-
-    Raises:
-        InputError: For a value outside its range, or unless exactly one of `target` and `noise_multiplier` is given.
-
-    References:
-        After Dupuy, Arava, Gupta, Rumshisky 2022 (arXiv 2107.14586).
-    """
-    check_sizes(examples, batch_size)
-    if not 1 <= micro_batch_size <= batch_size:
-        raise InputError(f"micro_batch_size is {micro_batch_size}; it must lie between 1 and the batch size, {batch_size}")
-    clipper = MicroBatchClipping(
-        clip_norm=clip_norm,
-        micro_batches=max(1, round(batch_size / micro_batch_size)),
-        micro_batch_size=micro_batch_size,
-        layer_scaling=layer_scaling,
-    )
-    mechanism = _unset("edp-sgd", examples, batch_size, epochs, steps, sampler, clipper)
-    return _with_noise(mechanism, target, noise_multiplier, delta, noise_decay, noise_decay_rate)
-
-
-def _unset(
-    name: str, examples: int, batch_size: int, epochs: float | None, steps: int | None, sampler: SamplerName, clipper: Clipper
-) -> Mechanism:
-    """A mechanism that still lacks its noise."""
-    if sampler not in get_args(SamplerName):
-        raise InputError(f"sampler is {sampler!r}; choose one of {get_args(SamplerName)}")
-    check_sizes(examples, batch_size)
-    drawn: Sampler = PoissonSampler(examples, batch_size)
-    if sampler == "truncated-poisson":
-        drawn = TruncatedPoissonSampler(examples, batch_size, cap=math.ceil(1.2 * batch_size))
-    return Mechanism(name=name, sampler=drawn, clipper=clipper, noise=None, steps=_steps(drawn, epochs, steps), delta=None)
-
-
-def _with_noise(
-    mechanism: Mechanism, target: Budget | None, noise_multiplier: float | None, delta: float | None, decay: Decay, rate: float
-) -> Mechanism:
-    check_decay(decay, rate)
-    if (target is None) == (noise_multiplier is None):
-        raise InputError("give either target=Budget(epsilon, delta) or noise_multiplier with delta, not both and not neither")
-    if target is None:
-        if delta is None:
-            raise InputError("noise_multiplier needs a delta beside it, such as 1e-5")
-        check_delta(delta)
-        assert noise_multiplier is not None
-        return _warned(replace(mechanism, noise=NoiseSchedule(noise_multiplier=noise_multiplier, decay=decay, rate=rate), delta=delta))
-    if delta is not None:
-        raise InputError("delta is part of the target; leave it out")
-
-    def at(multiplier: float) -> Mechanism:
-        return replace(mechanism, noise=NoiseSchedule(noise_multiplier=multiplier, decay=decay, rate=rate), delta=target.delta)
-
-    return _warned(at(calibrate(lambda multiplier: at(multiplier).ledger(), target)))
-
-
-def _warned(mechanism: Mechanism) -> Mechanism:
-    """The mechanism, after a warning where its delta is too large to promise anything."""
-    if (weak := mechanism._weak_delta()) is not None:
-        warnings.warn(weak, stacklevel=4)
-    return mechanism
-
-
-def _steps(sampler: Sampler, epochs: float | None, steps: int | None) -> int:
-    if (epochs is None) == (steps is None):
-        raise InputError("give either epochs or steps, not both and not neither")
-    if steps is not None:
-        if steps < 1:
-            raise InputError(f"steps is {steps}; it must be at least 1")
-        return steps
-    assert epochs is not None
-    if not (math.isfinite(epochs) and epochs > 0):
-        raise InputError(f"epochs is {epochs}; it must be a finite number > 0")
-    return math.ceil(epochs * sampler.steps_per_epoch - 1e-9)

@@ -22,7 +22,7 @@ def budget(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
 def test_epsilon_of_exact_clipping(capsys: pytest.CaptureFixture[str]):
     found = budget(capsys, *PLAN, "--noise-multiplier", "1")
     assert found["claim"]["epsilon"] == pytest.approx(5.78, abs=0.01)
-    assert found["claim"]["neighbouring"] == "add/remove"
+    assert found["claim"]["neighbouring"] == "zero-out"
     assert found["mechanism"]["sensitivity"] == 1.0
     assert found["true_positive_rate_cap"]["0.001"] == pytest.approx(0.324, abs=0.005)
 
@@ -43,15 +43,20 @@ def test_noise_for_a_target_keeps_the_target(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_relation_follows_from_the_sampler(capsys: pytest.CaptureFixture[str]):
-    found = budget(capsys, *PLAN, "--noise-multiplier", "1", "--sampler", "truncated-poisson")
-    assert found["claim"]["neighbouring"] == "zero-out"
+    found = budget(capsys, *PLAN, "--noise-multiplier", "1", "--sampler", "poisson")
+    assert found["claim"]["neighbouring"] == "add/remove"
     assert found["claim"]["epsilon"] == pytest.approx(5.78, abs=0.02)
+    shuffled = budget(capsys, *PLAN, "--noise-multiplier", "1", "--sampler", "shuffled")
+    assert shuffled["claim"]["epsilon"] == pytest.approx(28.4, abs=0.1)  # no gain from sampling
+    assert "accounted without amplification" in shuffled["claim"]["sampler"]
 
 
 def test_words_carry_what_the_document_carries(capsys: pytest.CaptureFixture[str]):
     assert main(["budget", *MICRO, *PLAN, "--noise-multiplier", "1", "--clip-norm", "0.5"]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("epsilon = 31.7 at delta = 1e-05 per example (add/remove neighbouring; Poisson, probability 0.03938;")
+    assert printed.startswith(
+        "epsilon = 31.7 at delta = 1e-05 per example (zero-out neighbouring; truncated Poisson, probability 0.03938, "
+    )
     assert "noise multiplier 1 (constant), sensitivity 1 at clip norm 0.5" in printed
     assert "epsilon 5.78 by another account (naive" in printed
     assert "condition: the number of training examples (13000)" in printed
@@ -65,7 +70,7 @@ def test_a_delta_above_one_over_n_is_named(capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([*PLAN, "--epsilon", "-1"], "error: epsilon is -1.0; a promise needs a finite epsilon > 0"),
+        ([*PLAN, "--epsilon", "-1"], "error: epsilon is -1.0; a promise needs one in (0, 1e+06]"),
         ([*PLAN, "--epsilon", "3", "--delta", "1.5"], "error: delta is 1.5; it must lie in (0, 1)"),
         ([*PLAN, "--noise-multiplier", "0"], "error: noise_multiplier is 0.0; it must be a finite number > 0"),
         ([*PLAN, "--epsilon", "3", "--batch-size", "13001"], "error: batch_size is 13001; it must lie between 1 and"),

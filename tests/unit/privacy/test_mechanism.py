@@ -33,10 +33,24 @@ NOISE = {"noise_multiplier": 1.0, "delta": 1e-5}
 def test_the_claim_carries_everything_it_needs():
     claim = dp_sgd(**PLAN, **NOISE).claim("run", conditions=("the sky is blue",))
     line = str(claim)
-    for word in ("delta = 1e-05", "per example", "add/remove", "Poisson, probability 0.05", "dp-accounting", "PLD", "40 steps", "proved"):
+    for word in ("delta = 1e-05", "per example", "zero-out", "truncated Poisson, probability 0.05", "dp-accounting", "40 steps", "proved"):
         assert word in line
     assert claim.conditions[-1] == "the sky is blue"
     assert any("(1000)" in condition for condition in claim.conditions)
+
+
+@pytest.mark.parametrize(("sampler", "relation"), [("truncated-poisson", "zero-out"), ("poisson", "add/remove"), ("shuffled", "zero-out")])
+def test_each_sampler_names_its_relation_and_has_a_second_opinion(sampler, relation):
+    claim = dp_sgd(**PLAN, **NOISE, sampler=sampler).claim("run")
+    assert (claim.neighbouring, claim.kind) == (relation, "proved")
+    assert any("RDP" in account for account in claim.other_accounts)
+    assert all(value > claim.epsilon for value in claim.other_accounts.values())
+
+
+def test_a_cap_that_is_often_reached_has_no_second_opinion():
+    made = replace(dp_sgd(**PLAN, **NOISE), sampler=TruncatedPoissonSampler(1000, 50, 55))
+    assert made.claim("run").other_accounts == {}
+    assert made.epsilon() > 1.5 * dp_sgd(**PLAN, **NOISE).epsilon()
 
 
 def test_a_delta_above_one_over_n_is_named_in_the_claim():
@@ -92,7 +106,7 @@ def test_training_without_privacy_is_a_mechanism_without_a_claim():
         ({"target": Budget(epsilon=1, delta=1e-5)}, "either target"),
         ({"delta": None}, "needs a delta"),
         ({"delta": 2}, "delta is 2"),
-        ({"sampler": "shuffled"}, "sampler is 'shuffled'"),
+        ({"sampler": "round-robin"}, "sampler is 'round-robin'"),
         ({"noise_decay": "sudden"}, "noise decay is 'sudden'"),
         ({"noise_decay": "linear"}, "rate is 0"),
         ({"noise_decay_rate": 0.5}, "'constant' has rate 0"),
@@ -149,6 +163,9 @@ def test_a_truncated_batch_stays_under_its_cap():
     sampler = TruncatedPoissonSampler(100, 50, 51)
     sizes = [len(sampler.indices(step, Streams.from_seed(0))) for step in range(50)]
     assert max(sizes) == 51
+    assert ShuffledSampler(100, 30, neighbouring="replace-one").event(1.0).neighbouring == "replace-one"
+    with pytest.raises(InputError, match="one example more would move the others"):
+        ShuffledSampler(100, 30, neighbouring="add/remove")
     with pytest.raises(InputError, match="cap is 49"):
         TruncatedPoissonSampler(100, 50, 49)
 
