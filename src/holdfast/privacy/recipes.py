@@ -12,7 +12,7 @@ from holdfast.core.errors import InputError
 from holdfast.privacy.accounting import Budget, calibrate, check_delta
 from holdfast.privacy.clipping import LayerScaling, MicroBatchClipping, NoClipping, PerExampleClipping
 from holdfast.privacy.mechanism import Mechanism
-from holdfast.privacy.noise import Decay, NoiseSchedule, check_decay
+from holdfast.privacy.noise import Decay, Hardening, NoiseSchedule, check_decay
 from holdfast.privacy.sampling import PoissonSampler, Sampler, ShuffledSampler, TruncatedPoissonSampler, check_sizes, free_cap
 
 SamplerName = Literal["truncated-poisson", "poisson", "shuffled"]
@@ -44,6 +44,7 @@ def dp_sgd(
     sampler: SamplerName = "truncated-poisson",
     noise_decay: Decay = "constant",
     noise_decay_rate: float = 0.0,
+    noise_hardening: Hardening = "none",
 ) -> Mechanism:
     """DP-SGD with exact per-example clipping.
 
@@ -60,6 +61,7 @@ def dp_sgd(
             "poisson" (without a cap; add/remove) or "shuffled" (ordinary epochs, accounted without amplification; zero-out).
         noise_decay: Form of the noise schedule over epochs.
         noise_decay_rate: Its rate.
+        noise_hardening: "sum-of-four" against attacks on the last bits of the noise; see `NoiseSchedule`.
 
     Returns:
         A mechanism whose claim is proved: Gaussian mechanism on a sum of sensitivity `clip_norm`.
@@ -75,7 +77,7 @@ def dp_sgd(
     drawn, taken = _drawn(sampler, examples, batch_size, epochs, steps, promised)
     clipper = PerExampleClipping(clip_norm=clip_norm)
     mechanism = Mechanism(name="dp-sgd", sampler=drawn, clipper=clipper, noise=None, steps=taken, delta=promised)
-    return _with_noise(mechanism, target, noise_multiplier, noise_decay, noise_decay_rate)
+    return _with_noise(mechanism, target, noise_multiplier, noise_decay, noise_decay_rate, noise_hardening)
 
 
 def edp_sgd(
@@ -93,6 +95,7 @@ def edp_sgd(
     layer_scaling: LayerScaling | Mapping[str, float] = "uniform",
     noise_decay: Decay = "constant",
     noise_decay_rate: float = 0.0,
+    noise_hardening: Hardening = "none",
 ) -> Mechanism:
     """eDP-SGD after Dupuy et al.: micro-batch clipping, layer-wise thresholds, epoch-wise noise decay.
 
@@ -110,6 +113,7 @@ def edp_sgd(
         layer_scaling: How the threshold is shared among layers.
         noise_decay: Form of the noise schedule over epochs.
         noise_decay_rate: Its rate.
+        noise_hardening: "sum-of-four" against attacks on the last bits of the noise; see `NoiseSchedule`.
 
     Returns:
         A mechanism whose claim is proved at sensitivity 2 `clip_norm`, and which carries the naive account beside it.
@@ -132,7 +136,7 @@ def edp_sgd(
         layer_scaling=layer_scaling,
     )
     mechanism = Mechanism(name="edp-sgd", sampler=drawn, clipper=clipper, noise=None, steps=taken, delta=promised)
-    return _with_noise(mechanism, target, noise_multiplier, noise_decay, noise_decay_rate)
+    return _with_noise(mechanism, target, noise_multiplier, noise_decay, noise_decay_rate, noise_hardening)
 
 
 def _delta(target: Budget | None, noise_multiplier: float | None, delta: float | None) -> float:
@@ -164,12 +168,14 @@ def _drawn(
     return TruncatedPoissonSampler(examples, batch_size, cap=free_cap(examples, batch_size, steps=taken, delta=delta)), taken
 
 
-def _with_noise(mechanism: Mechanism, target: Budget | None, noise_multiplier: float | None, decay: Decay, rate: float) -> Mechanism:
+def _with_noise(
+    mechanism: Mechanism, target: Budget | None, noise_multiplier: float | None, decay: Decay, rate: float, hardening: Hardening
+) -> Mechanism:
     """The mechanism with its noise, after a warning where its delta is too large to promise anything."""
     check_decay(decay, rate)
 
     def at(multiplier: float) -> Mechanism:
-        return replace(mechanism, noise=NoiseSchedule(noise_multiplier=multiplier, decay=decay, rate=rate))
+        return replace(mechanism, noise=NoiseSchedule(noise_multiplier=multiplier, decay=decay, rate=rate, hardening=hardening))
 
     if noise_multiplier is None:
         assert target is not None

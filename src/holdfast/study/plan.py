@@ -84,6 +84,7 @@ class RunPlan(TrainingPlan):
     layer_scaling: str | dict[str, float] | None = None
     noise_decay: str | None = None
     noise_decay_rate: float | None = None
+    noise_hardening: str | None = None
     model: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -100,7 +101,7 @@ class RunPlan(TrainingPlan):
         return self
 
 
-_DP_KEYS = {"epsilon", "delta", "noise_multiplier", "clip_norm", "sampler", "noise_decay", "noise_decay_rate"}
+_DP_KEYS = {"epsilon", "delta", "noise_multiplier", "clip_norm", "sampler", "noise_decay", "noise_decay_rate", "noise_hardening"}
 _PRIVACY_KEYS = _DP_KEYS | {"micro_batch_size", "layer_scaling"}
 _KEYS: Mapping[MechanismName, tuple[set[str], set[str]]] = {  # what each mechanism knows, and what it cannot do without
     "none": (set(), set()),

@@ -29,7 +29,8 @@ def make_mechanism(plan: StudyPlan, run: RunPlan, examples: int) -> Mechanism:
     common: dict[str, Any] = {key: plan.setting(run, key) for key in ("epochs", "batch_size")} | {"examples": examples}
     if run.mechanism == "none":
         return privacy.non_private(**common)
-    keys = ("clip_norm", "sampler", "noise_decay", "noise_decay_rate", "micro_batch_size", "layer_scaling", "noise_multiplier")
+    noise = ("noise_multiplier", "noise_decay", "noise_decay_rate", "noise_hardening")
+    keys = ("clip_norm", "sampler", "micro_batch_size", "layer_scaling", *noise)
     common |= {key: getattr(run, key) for key in keys if getattr(run, key) is not None}
     assert run.delta is not None, "the plan refuses private runs without delta"
     if run.epsilon is None:

@@ -109,6 +109,7 @@ def test_training_without_privacy_is_a_mechanism_without_a_claim():
         ({"sampler": "round-robin"}, "sampler is 'round-robin'"),
         ({"noise_decay": "sudden"}, "noise decay is 'sudden'"),
         ({"noise_decay": "linear"}, "rate is 0"),
+        ({"noise_hardening": "twice"}, "noise hardening is 'twice'"),
         ({"noise_decay_rate": 0.5}, "'constant' has rate 0"),
     ],
 )
@@ -141,6 +142,21 @@ def test_noise_without_clipping_is_refused():
 def test_schedules(decay, expected):
     schedule = NoiseSchedule(noise_multiplier=2.0, decay=decay, rate=0.0 if decay == "constant" else 0.5)
     assert [schedule.at(epoch) for epoch in range(3)] == pytest.approx(expected)
+
+
+def test_hardened_noise_is_drawn_and_said():
+    plain, hardened = (dp_sgd(**PLAN, **NOISE, noise_hardening=hardening) for hardening in ("none", "sum-of-four"))
+    assert plain.ledger() == hardened.ledger()
+    drawn = []
+    for mechanism, words in ((plain, "not hardened"), (hardened, "hardened by sums of four draws")):
+        (sentence,) = [condition for condition in mechanism.claim("run").conditions if "ChaCha20" in condition]
+        assert words in sentence
+        total = {"weight": torch.zeros(1000)}
+        mechanism.add_noise(total, streams=Streams.from_seed(0), step=3, scale=0.5)
+        drawn.append(total["weight"])
+    assert not torch.equal(*drawn)
+    assert [float(one.std()) for one in drawn] == pytest.approx([plain.standard_deviation(3) / 2] * 2, rel=0.1)
+    assert hardened.describe()["noise_schedule"] == "constant, sum of four draws"
 
 
 def test_samplers_are_addressed_by_step():
