@@ -61,6 +61,7 @@ class TrainingPlan(_Table):
     seed: int | None = None
     optimizer: str | None = None
     learning_rate: float | None = None
+    rates: dict[str, float] | None = None
     schedule: str | None = None
     weight_decay: float | None = None
     averaging: float | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
-from holdfast.core.errors import InputError
+from holdfast.core.errors import InputError, nearest
 from holdfast.privacy import Execution
 from holdfast.privacy.clipping import Engine
 
@@ -24,6 +25,8 @@ class TrainingSettings:
     Args:
         optimizer: "adam", "adamw" or "sgd" (momentum .9).
         learning_rate: > 0.
+        rates: Times the learning rate that some parameters get, by the beginning of their names, such as ``{"heads": 10.0}``
+            for the new heads of a pretrained encoder. All others get it once.
         schedule: Of the learning rate over the whole training: "constant", "linear" or "cosine", the latter two down to a tenth.
         weight_decay: >= 0.
         averaging: Decay of an exponential average of the weights, in [0, 1); the average is what is kept. 0 keeps the last weights.
@@ -35,6 +38,7 @@ class TrainingSettings:
 
     optimizer: Optimizer = "adam"
     learning_rate: float = 2e-3
+    rates: Mapping[str, float] = field(default_factory=dict)
     schedule: Schedule = "constant"
     weight_decay: float = 0.0
     averaging: float = 0.0
@@ -50,6 +54,9 @@ class TrainingSettings:
             raise InputError(f"schedule is {self.schedule!r}; choose one of {get_args(Schedule)}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise InputError(f"learning_rate is {self.learning_rate}; it must be a finite number > 0")
+        for name, factor in self.rates.items():
+            if not (math.isfinite(factor) and factor > 0):
+                raise InputError(f"rates[{name!r}] is {factor}; it must be a finite number > 0")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise InputError(f"weight_decay is {self.weight_decay}; it must be a finite number >= 0")
         if not 0 <= self.averaging < 1:
@@ -75,12 +82,30 @@ class TrainingSettings:
         return self.learning_rate
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser of the trainable parameters."""
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        """The optimiser of the trainable parameters.
+
+        Returns:
+            An optimiser whose groups have a "factor", which the learning rate of each step is to be multiplied by.
+
+        Raises:
+            InputError: If `rates` names the beginning of no trainable parameter.
+        """
+        parameters = self._groups({name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad})
         if self.optimizer == "sgd":
             return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=0.9, weight_decay=self.weight_decay)
         kind = torch.optim.AdamW if self.optimizer == "adamw" else torch.optim.Adam
         return kind(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
+
+    def _groups(self, parameters: Mapping[str, nn.Parameter]) -> list[dict[str, Any]]:
+        for start in self.rates:
+            if not any(name.startswith(start) for name in parameters):
+                tops = sorted({name.partition(".")[0] for name in parameters})
+                raise InputError(f"rates: no trainable parameter is called {start!r}...; {nearest(start, tops)}")
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in parameters.items():
+            found = max((start for start in self.rates if name.startswith(start)), key=len, default="")
+            groups.setdefault(self.rates.get(found, 1.0), []).append(parameter)
+        return [{"params": members, "factor": factor} for factor, members in groups.items()]
 
     def describe(self) -> dict[str, Any]:
         """The settings as plain data."""

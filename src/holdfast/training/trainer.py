@@ -116,7 +116,7 @@ class Trainer:
             if name in total:
                 parameter.grad = total[name].div_(self.mechanism.divisor)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate_at(step, self.mechanism.steps)
+            group["lr"] = group["factor"] * self.settings.rate_at(step, self.mechanism.steps)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.settings.averaging:

@@ -100,6 +100,32 @@ def test_settings_have_an_effect(data, model, change):
     assert not torch.equal(weights(plain), weights(changed))
 
 
+def test_each_rate_reaches_the_parameters_that_it_names_and_no_others(data, model):
+    """Plain descent without privacy: an update is the gradient times the rate, so the factor can be read off the weights."""
+    mechanism = make_mechanism("none", data, batch_size=len(data.train), epochs=1)
+    still = {"optimizer": "sgd", "learning_rate": 1e-3}
+    quiet = replace(model, dropout=0.0, word_dropout=0.0)
+
+    def moved(**rates: float) -> dict[str, torch.Tensor]:
+        fitted = train(TASK, data, model=quiet, mechanism=mechanism, seed=1, settings=TrainingSettings(**still, rates=rates))
+        still_there = train(
+            TASK, data, model=quiet, mechanism=mechanism, seed=1, settings=TrainingSettings(**still | {"learning_rate": 1e-30})
+        )
+        begin = still_there.module.state_dict()
+        return {name: value - begin[name] for name, value in fitted.module.state_dict().items()}
+
+    plain, quick = moved(), moved(heads=4.0, **{"heads.words": 2.0})
+    factors = {name: 2.0 if name.startswith("heads.words.") else 4.0 if name.startswith("heads.") else 1.0 for name in plain}
+    assert set(factors.values()) == {1.0, 2.0, 4.0}
+    for name, factor in factors.items():
+        torch.testing.assert_close(quick[name], factor * plain[name], rtol=1e-2, atol=1e-6)
+
+
+def test_a_rate_for_no_parameter_is_refused(data, model):
+    with pytest.raises(InputError, match=r"no trainable parameter is called 'head\.'.*did you mean 'heads'"):
+        train(TASK, data, model=model, mechanism=make_mechanism("none", data, epochs=1), settings=TrainingSettings(rates={"head.": 2.0}))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -107,6 +133,7 @@ def test_settings_have_an_effect(data, model, change):
         ({"schedule": "steps"}, "schedule is 'steps'"),
         ({"learning_rate": 0}, "learning_rate is 0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"rates": {"heads": 0.0}}, r"rates\['heads'\] is 0.0"),
         ({"weight_decay": -1}, "weight_decay is -1"),
         ({"averaging": 1}, "averaging is 1"),
         ({"checkpoint_every": 0}, "checkpoint_every is 0"),
