@@ -10,11 +10,13 @@ from typing import Any
 from torch import nn
 
 from holdfast.privacy.engine.attention import attention_forward
-from holdfast.privacy.engine.recurrent import lstm_forward
+from holdfast.privacy.engine.recurrent import packed_forward
 from holdfast.privacy.engine.tape import Tape
 
 _FORWARDS: dict[type[nn.Module], Callable[..., Any]] = {
-    nn.LSTM: lstm_forward,
+    nn.LSTM: packed_forward,
+    nn.GRU: packed_forward,
+    nn.RNN: packed_forward,
     nn.MultiheadAttention: attention_forward,
 }
 

@@ -29,7 +29,7 @@ class Product:
     def add_to(self, total: Gradients, name: str, scaled: Tensor) -> None:
         """Adds the sum over examples, one factor given scaled."""
         left, right = (scaled, self.right_BTN) if self.narrower is self.left_BTM else (self.left_BTM, scaled)
-        left_XM, right_XN = left.flatten(0, 1), right.flatten(0, 1)
+        left_XM, right_XN = flat_rows(left), flat_rows(right, like=left)
         if name in total:
             total[name].view(left_XM.shape[1], -1).addmm_(left_XM.mT, right_XN)
         else:
@@ -65,6 +65,12 @@ class Lookup:
     def without(self, examples_B: Tensor) -> Lookup:
         """The same with some examples zeroed."""
         return replace(self, grads_BTD=self.grads_BTD.masked_fill(examples_B[:, None, None], 0))
+
+
+def flat_rows(x_BTD: Tensor, *, like: Tensor | None = None) -> Tensor:
+    """Views all rows, (B * T, D), in the order in which they lie in memory, or another tensor's do."""
+    model = x_BTD if like is None else like
+    return (x_BTD.transpose(0, 1) if model.stride(1) > model.stride(0) else x_BTD).flatten(0, 1)
 
 
 Occurrence = Product | Lookup

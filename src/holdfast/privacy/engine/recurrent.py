@@ -1,108 +1,197 @@
-"""An LSTM's walk over time with its own backward pass, which gives the gradient of the gates and forms no weight gradient.
+"""Rules for torch's recurrent functions, and for packed sequences, whose order of examples only the module knows.
 
-Shapes: B examples, T steps, H hidden units; gates stand in torch's order: input, forget, cell, output.
+Shapes: L layers, D directions, T steps, B rows (the examples, or several rows of each), E inputs, H hidden units, P outputs.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from holdfast.core.errors import PreflightError
+from holdfast.privacy.engine import functions
+from holdfast.privacy.engine.cells import Cell, GRUCell, LSTMCell, PlainCell
 from holdfast.privacy.engine.tape import Tape
+from holdfast.privacy.engine.walks import Layer, Plan
+
+if TYPE_CHECKING:
+    from holdfast.privacy.engine.rules import Meeting
+
+_CELLS: dict[str, Cell] = {"LSTM": LSTMCell(), "GRU": GRUCell(), "RNN_TANH": PlainCell(False), "RNN_RELU": PlainCell(True)}
+
+States = list[Tensor]  # hidden states (L * D, B, P) and, of an LSTM, cells (L * D, B, H)
 
 
-class LSTMWalk(torch.autograd.Function):
-    """From the gates' pre-activations without the recurrent part, (B, T, 4H), to the outputs (B, T, H) and last cell (B, H).
+def packed_forward(module: nn.RNNBase, tape: Tape, input: Tensor | PackedSequence, hx: Any = None) -> Any:
+    """Computes what `nn.LSTM`, `nn.GRU` or `nn.RNN` computes: of a packed sequence here, of a tensor by way of the function's rule.
 
-    The gradient with respect to the pre-activations is what per-example norms and weighted sums are made of; that of the
-    recurrent weight, which the library's own backward pass computes whether asked for or not, is never formed.
+    Rows are padded and put in their own order, each direction starts at a row's own end, and the result is packed again.
     """
+    if not isinstance(input, PackedSequence):
+        return type(module).forward(module, input, hx)
+    x_BTE, lengths_B = pad_packed_sequence(input, batch_first=True)
+    cell, directions = _CELLS[module.mode], 2 if module.bidirectional else 1
+    if hx is None:
+        shape = (module.num_layers * directions, len(x_BTE))
+        states = [x_BTE.new_zeros(*shape, module.proj_size or module.hidden_size)]
+        states += [x_BTE.new_zeros(*shape, module.hidden_size)] if cell.remembers else []
+    else:
+        states = list(hx) if cell.remembers else [hx]
+    dropout = module.dropout if module.training else 0.0
+    weights = cast("list[Tensor]", module._flat_weights)  # none of them is missing
+    output_BTP, states = _layers(tape, cell, x_BTE, states, weights, module.bias, directions, dropout, lengths_B.to(x_BTE.device))
+    if input.sorted_indices is not None:
+        output_BTP, lengths_B = output_BTP[input.sorted_indices], lengths_B[input.sorted_indices.cpu()]
+    data = pack_padded_sequence(output_BTP, lengths_B, batch_first=True).data
+    packed = PackedSequence(data, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
+    return packed, (tuple(states) if cell.remembers else states[0])
+
+
+def _rule(kind: str) -> Callable[..., Any]:
+    """The rule of `torch.lstm` and its like."""
+    cell = _CELLS[kind]
+
+    def rule(meeting: Meeting, input: Tensor, hx: Any, params: Any, *settings: Any) -> Any:
+        if not isinstance(settings[0], bool):  # packed, in a function call of the user's own: the order of examples is unknown
+            return NotImplemented
+        has_biases, _, dropout, train, bidirectional, batch_first = settings
+        directions, rate = 2 if bidirectional else 1, dropout if train else 0.0
+        x_BTE = input if batch_first else input.transpose(0, 1)
+        states = list(hx) if cell.remembers else [hx]
+        output_BTP, states = _layers(meeting.tape, cell, x_BTE, states, list(params), has_biases, directions, rate, None)
+        return (output_BTP if batch_first else output_BTP.transpose(0, 1), *states)
+
+    return rule
+
+
+def _layers(
+    tape: Tape,
+    cell: Cell,
+    x_BTE: Tensor,
+    states: States,
+    parameters: list[Tensor],
+    has_biases: bool,
+    directions: int,
+    dropout: float,
+    lengths_B: Tensor | None,
+) -> tuple[Tensor, States]:
+    """Runs one layer after the other, with dropout between them."""
+    if len(x_BTE) % tape.rows:
+        tape.by_example(x_BTE)  # says what is wrong
+    x_BTE, states = _owned(tape, x_BTE, axis=0), [_owned(tape, state, axis=1) for state in states]
+    projected = 1 if states[0].shape[2] != parameters[1].shape[0] // cell.rows else 0
+    biases = 2 if has_biases else 0
+    count = 2 + biases + projected
+    last: list[States] = []
+    for layer in range(len(parameters) // (count * directions)):
+        if layer:
+            x_BTE = F.dropout(x_BTE, dropout, dropout > 0)
+        flat: list[Tensor | None] = []
+        for start in range(layer * directions * count, (layer + 1) * directions * count, count):
+            found: list[Tensor | None] = [*parameters[start : start + count]]
+            flat += [*found[:2], *(found[2 : 2 + biases] or [None, None]), *(found[2 + biases :] or [None])]
+        first = [state[layer * directions : (layer + 1) * directions] for state in states]
+        x_BTE, *ends = _layer(Plan(tape, cell, lengths_B), x_BTE, first, flat)
+        last.append(ends)
+    return x_BTE, [torch.cat(ends) if len(last) > 1 else ends[0] for ends in zip(*last, strict=True)]
+
+
+def _layer(plan: Plan, x_BTE: Tensor, first: States, flat: Sequence[Tensor | None]) -> States:
+    """Outputs and last states of one layer."""
+    second_BTE = turned_BT = None
+    if plan.lengths_B is not None and len(first[0]) == 2:
+        places_T = torch.arange(x_BTE.shape[1], device=x_BTE.device)
+        turned_BT = torch.where(places_T < plan.lengths_B[:, None], plan.lengths_B[:, None] - 1 - places_T, places_T)
+        second_BTE = _rearranged(x_BTE, turned_BT)
+    cells = first[1] if plan.cell.remembers else None
+    output_BTP, hidden, last_cells = Layer.apply(plan, x_BTE, second_BTE, first[0], cells, *flat)
+    if turned_BT is not None:
+        forth_BTP, back_BTP = output_BTP.chunk(2, 2)
+        output_BTP = torch.cat([forth_BTP, _rearranged(back_BTP, turned_BT)], 2)
+    return [output_BTP, hidden, last_cells][: 3 if plan.cell.remembers else 2]
+
+
+def _rearranged(x_BTD: Tensor, places_BT: Tensor) -> Tensor:
+    return x_BTD.gather(1, places_BT[..., None].expand(-1, -1, x_BTD.shape[2]))
+
+
+def _owned(tape: Tape, tensor: Tensor, *, axis: int) -> Tensor:
+    """A tensor whose slices along an axis belong to the rows; if it came from parameters alone, it records by example."""
+    if not tape.wants(tensor):
+        return tensor
+    if tensor.stride(axis) == 0 and not tape.is_parameter(tensor):  # one slice for all rows
+        one = tape.derive(tensor.narrow(axis, 0, 1).movedim(axis, 0), names=[tape.name(tensor)])
+        shape = (tensor.shape[axis], *one.shape[1:])
+        return functions.PerExample.apply(tape, one, shape).movedim(0, axis)  # type: ignore[no-any-return]  # apply carries no types
+    return _Owned.apply(tape, tensor, axis)  # type: ignore[no-any-return]
+
+
+class _Owned(torch.autograd.Function):
+    """A tensor as it is; the gradient of an example is that of its own slices, and zero elsewhere."""
 
     @staticmethod
-    def forward(ctx: Any, gates_BTG: Tensor, weight_GH: Tensor) -> tuple[Tensor, Tensor]:
-        """Walks forwards from zero states.
-
-        Args:
-            ctx: Autograd's store.
-            gates_BTG: x W' + b of every step.
-            weight_GH: The recurrent weight, detached.
-        """
-        examples, steps, width = gates_BTG.shape
-        hidden = width // 4
-        gates_TBG = gates_BTG.transpose(0, 1).clone(memory_format=torch.contiguous_format)  # becomes the activations in place
-        h_TBH = gates_TBG.new_zeros(steps + 1, examples, hidden)
-        c_TBH, squashed_TBH = torch.zeros_like(h_TBH), gates_TBG.new_empty(steps, examples, hidden)
-        recurrent_HG = weight_GH.mT.contiguous()
-        for t in range(steps):
-            z = gates_TBG[t].addmm_(h_TBH[t], recurrent_HG)
-            z[:, : 2 * hidden].sigmoid_()
-            z[:, 2 * hidden : 3 * hidden].tanh_()
-            z[:, 3 * hidden :].sigmoid_()
-            i, f, g, o = z.chunk(4, 1)
-            torch.addcmul(f * c_TBH[t], i, g, out=c_TBH[t + 1])
-            torch.tanh(c_TBH[t + 1], out=squashed_TBH[t])
-            torch.mul(o, squashed_TBH[t], out=h_TBH[t + 1])
-        ctx.save_for_backward(weight_GH, gates_TBG, c_TBH, squashed_TBH)
-        return h_TBH[1:].transpose(0, 1), c_TBH[-1].clone()
+    def forward(ctx: Any, tape: Tape, tensor: Tensor, axis: int) -> Tensor:
+        """Returns the tensor."""
+        ctx.save_for_backward(tensor)
+        ctx.tape, ctx.axis = tape, axis
+        return tensor.detach()
 
     @staticmethod
-    def backward(ctx: Any, *output_grads: Tensor) -> tuple[Tensor, None]:
-        """Walks back and returns the gradient of the pre-activations."""
-        grad_BTH, dc = output_grads
-        weight_GH, gates_TBG, c_TBH, squashed_TBH = ctx.saved_tensors
-        steps, hidden = gates_TBG.shape[0], weight_GH.shape[1]
-        grad_TBH = grad_BTH.transpose(0, 1)
-        delta_TBG = torch.empty_like(gates_TBG)
-        dh = torch.zeros_like(dc)
-        for t in reversed(range(steps)):
-            i, f, g, o = gates_TBG[t].chunk(4, 1)
-            delta = delta_TBG[t]
-            dh = dh + grad_TBH[t]
-            dc = torch.addcmul(dc, dh * o, 1 - squashed_TBH[t].square())
-            torch.mul(dc * g, i * (1 - i), out=delta[:, :hidden])
-            torch.mul(dc * c_TBH[t], f * (1 - f), out=delta[:, hidden : 2 * hidden])
-            torch.mul(dc * i, 1 - g.square(), out=delta[:, 2 * hidden : 3 * hidden])
-            torch.mul(dh * squashed_TBH[t], o * (1 - o), out=delta[:, 3 * hidden :])
-            dc = dc * f
-            dh = delta @ weight_GH
-        return delta_TBG.transpose(0, 1), None
+    def backward(ctx: Any, *output_grads: Tensor) -> tuple[None, ...]:
+        """Records the gradient of each example."""
+        (tensor,) = ctx.saved_tensors
+        slices = output_grads[0].detach().movedim(ctx.axis, 0).unflatten(0, (ctx.tape.examples, -1))
+        whole = slices.new_zeros(ctx.tape.examples, *slices.shape)
+        own = torch.arange(ctx.tape.examples, device=slices.device)
+        whole[own, own] = slices
+        ctx.tape.dense(tensor, whole.flatten(1, 2).movedim(1, ctx.axis + 1))
+        return None, None, None
 
 
-def lstm_forward(module: nn.LSTM, tape: Tape, input: Tensor, hx: Any = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Computes what `nn.LSTM` computes for one layer, one direction, a padded batch-first input and zero initial states."""
-    if module.num_layers != 1 or module.bidirectional or not module.batch_first or module.proj_size or hx is not None:
-        raise PreflightError([f"{module} has no clipping rule; set engine='loop'"])
-    weights = [module.weight_ih_l0, module.weight_hh_l0]
-    biases = [module.bias_ih_l0, module.bias_hh_l0] if module.bias else [None, None]
-    output, cell = LSTMLayer.apply(tape, input, *weights, *biases)
-    return output, (output[:, -1][None], cell[None])
+def _plain_cell(squash: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    def rule(meeting: Meeting, input: Tensor, hx: Tensor, *weights: Tensor | None) -> Tensor:
+        by_input, by_hidden, _ = _products(meeting.tape, input, hx, weights)
+        return squash(by_input + by_hidden)
+
+    return rule
 
 
-class LSTMLayer(torch.autograd.Function):
-    """Placeholder shape of the layer: gates, walk, records."""
+def _lstm_cell(meeting: Meeting, input: Tensor, hx: Sequence[Tensor], *weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    by_input, by_hidden, _ = _products(meeting.tape, input, hx[0], weights)
+    i, f, g, o = (by_input + by_hidden).chunk(4, 1)
+    cell_BH = f.sigmoid() * _owned(meeting.tape, hx[1], axis=0) + i.sigmoid() * g.tanh()
+    return o.sigmoid() * cell_BH.tanh(), cell_BH
 
-    @staticmethod
-    def forward(ctx: Any, tape: Tape, x_BTD: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None) -> Any:
-        """Walks forwards."""
-        bias = None if b_ih is None or b_hh is None else b_ih + b_hh
-        gates_BTG = F.linear(x_BTD, w_ih, bias)
-        output, cell = LSTMWalk.forward(ctx, gates_BTG, w_hh)
-        ctx.tape, ctx.parameters, ctx.inputs, ctx.output = tape, (w_ih, w_hh, b_ih, b_hh), x_BTD.detach(), output
-        return output, cell
 
-    @staticmethod
-    def backward(ctx: Any, *output_grads: Tensor) -> Any:
-        """Walks back, records, returns the input gradient."""
-        delta_BTG, _ = LSTMWalk.backward(ctx, *output_grads)
-        w_ih, w_hh, b_ih, b_hh = ctx.parameters
-        output = ctx.output.detach()
-        previous = torch.cat([torch.zeros_like(output[:, :1]), output[:, :-1]], 1)
-        delta_BTG = delta_BTG.contiguous()
-        ctx.tape.product(w_ih, ctx.inputs, delta_BTG, bias=b_ih)
-        ctx.tape.product(w_hh, previous, delta_BTG, bias=b_hh)
-        gx = delta_BTG @ w_ih.detach() if ctx.needs_input_grad[1] else None
-        return None, gx, None, None, None, None
+def _gru_cell(meeting: Meeting, input: Tensor, hx: Tensor, *weights: Tensor | None) -> Tensor:
+    by_input, by_hidden, hidden_BH = _products(meeting.tape, input, hx, weights)
+    (r, z, n), (by_r, by_z, by_n) = by_input.chunk(3, 1), by_hidden.chunk(3, 1)
+    new_BH = (n + (r + by_r).sigmoid() * by_n).tanh()
+    return torch.lerp(new_BH, hidden_BH, (z + by_z).sigmoid())
+
+
+def _products(tape: Tape, x_BE: Tensor, hidden_BH: Tensor, weights: Sequence[Tensor | None]) -> tuple[Tensor, Tensor, Tensor]:
+    """What the weights of a single step make of its input and of its state, and the state."""
+    if len(x_BE) % tape.rows:
+        tape.by_example(x_BE)  # says what is wrong
+    w_ih, w_hh, b_ih, b_hh = weights if len(weights) == 4 else (*weights, None, None)
+    x_BE, hidden_BH = _owned(tape, x_BE, axis=0), _owned(tape, hidden_BH, axis=0)
+    by_input = functions.Linear.apply(tape, x_BE, w_ih, b_ih, False)
+    return by_input, functions.Linear.apply(tape, hidden_BH, w_hh, b_hh, False), hidden_BH
+
+
+RECURRENT_RULES: dict[Any, Callable[..., Any]] = {
+    torch.lstm: _rule("LSTM"),
+    torch.gru: _rule("GRU"),
+    torch.rnn_tanh: _rule("RNN_TANH"),
+    torch.rnn_relu: _rule("RNN_RELU"),
+    torch.lstm_cell: _lstm_cell,
+    torch.gru_cell: _gru_cell,
+    torch.rnn_tanh_cell: _plain_cell(torch.tanh),
+    torch.rnn_relu_cell: _plain_cell(torch.relu),
+}
+"""Torch function to its rule."""

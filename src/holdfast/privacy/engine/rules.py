@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from holdfast.core.errors import PreflightError
 from holdfast.privacy.engine import functions
+from holdfast.privacy.engine.recurrent import RECURRENT_RULES
 from holdfast.privacy.engine.tape import Tape
 
 _TRANSPOSES = {torch.t, Tensor.t, *(getattr(Tensor, name).__get__ for name in ("T", "mT"))}
@@ -362,5 +363,6 @@ RULES: dict[Any, Callable[..., Any]] = {
     torch.masked_fill: _masked_fill,
     Tensor.masked_fill: _masked_fill,
     F.scaled_dot_product_attention: _attention,
+    **RECURRENT_RULES,
 }
 """Torch function to its rule. Functions of parameters and constants alone need none."""
