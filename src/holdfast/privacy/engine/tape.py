@@ -245,6 +245,8 @@ class Tape:
         """
         weights_LB = weights_LB.reshape(self.groups, self.examples)
         scaled: tuple[Tensor, int, Tensor] | None = None
+        self._by_parameter.clear()  # else it would keep every record alive to the end
+        self._occurrences.reverse()  # the order of the backward pass: the tables of embeddings come last, when little is held beside them
         while self._occurrences:
             one = self._occurrences.pop()
             group = self._groups[id(one.parameter)]
