@@ -60,6 +60,7 @@ class TrainingPlan(_Table):
     batch_size: int | None = None
     seed: int | None = None
     optimizer: str | None = None
+    second_moment_floor: float | None = None
     learning_rate: float | None = None
     rates: dict[str, float] | None = None
     schedule: str | None = None

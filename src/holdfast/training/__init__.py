@@ -1,8 +1,9 @@
 """Training: one loop for every mechanism, and what comes out of it."""
 
+from holdfast.training.dp_adam import DPAdamBC
 from holdfast.training.fitted import FittedModel
 from holdfast.training.fitting import train
 from holdfast.training.records import new_record
 from holdfast.training.settings import TrainingSettings
 
-__all__ = ["FittedModel", "TrainingSettings", "new_record", "train"]
+__all__ = ["DPAdamBC", "FittedModel", "TrainingSettings", "new_record", "train"]

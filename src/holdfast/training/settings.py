@@ -13,8 +13,9 @@ from torch import nn
 from holdfast.core.errors import InputError, nearest
 from holdfast.privacy import Execution
 from holdfast.privacy.clipping import Engine
+from holdfast.training.dp_adam import DPAdamBC
 
-Optimizer = Literal["adam", "adamw", "sgd"]
+Optimizer = Literal["adam", "adamw", "dp-adam-bc", "sgd"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
@@ -23,7 +24,9 @@ class TrainingSettings:
     """Optimiser, learning rate and the like. All of it is post-processing of the noisy sum, so it costs no privacy.
 
     Args:
-        optimizer: "adam", "adamw" or "sgd" (momentum .9).
+        optimizer: "adam", "adamw", "sgd" (momentum .9), or "dp-adam-bc": Adam that takes the variance of the privacy noise off
+            its second moment.
+        second_moment_floor: Of "dp-adam-bc" alone: the smallest corrected second moment, > 0; see `training.DPAdamBC`.
         learning_rate: > 0.
         rates: Times the learning rate that some parameters get, by the beginning of their names, such as ``{"heads": 10.0}``
             for the new heads of a pretrained encoder. All others get it once.
@@ -37,6 +40,7 @@ class TrainingSettings:
     """
 
     optimizer: Optimizer = "adam"
+    second_moment_floor: float | None = None
     learning_rate: float = 2e-3
     rates: Mapping[str, float] = field(default_factory=dict)
     schedule: Schedule = "constant"
@@ -50,6 +54,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.optimizer not in get_args(Optimizer):
             raise InputError(f"optimizer is {self.optimizer!r}; choose one of {get_args(Optimizer)}")
+        if self.second_moment_floor is not None:
+            self._check_floor(self.second_moment_floor)
         if self.schedule not in get_args(Schedule):
             raise InputError(f"schedule is {self.schedule!r}; choose one of {get_args(Schedule)}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
@@ -66,6 +72,12 @@ class TrainingSettings:
         if self.evaluate_every < 0:
             raise InputError(f"evaluate_every is {self.evaluate_every}; it must be at least 0 epochs")
         Execution(physical_batch_size=self.physical_batch_size, engine=self.engine)
+
+    def _check_floor(self, floor: float) -> None:
+        if self.optimizer != "dp-adam-bc":
+            raise InputError(f"second_moment_floor is {floor}, which {self.optimizer!r} has no use for; leave it out")
+        if not (math.isfinite(floor) and floor > 0):
+            raise InputError(f"second_moment_floor is {floor}; it must be a finite number > 0 (5e-8 by default)")
 
     @property
     def execution(self) -> Execution:
@@ -93,6 +105,9 @@ class TrainingSettings:
         parameters = self._groups({name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad})
         if self.optimizer == "sgd":
             return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=0.9, weight_decay=self.weight_decay)
+        if self.optimizer == "dp-adam-bc":
+            floor = 5e-8 if self.second_moment_floor is None else self.second_moment_floor
+            return DPAdamBC(parameters, lr=self.learning_rate, weight_decay=self.weight_decay, floor=floor)
         kind = torch.optim.AdamW if self.optimizer == "adamw" else torch.optim.Adam
         return kind(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 

@@ -117,6 +117,7 @@ class Trainer:
                 parameter.grad = total[name].div_(self.mechanism.divisor)
         for group in self.optimizer.param_groups:
             group["lr"] = group["factor"] * self.settings.rate_at(step, self.mechanism.steps)
+            group["noise_variance"] = (self.mechanism.standard_deviation(step) / self.mechanism.divisor) ** 2
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.settings.averaging:
