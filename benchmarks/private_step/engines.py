@@ -1,20 +1,17 @@
-"""The engines: ordinary training, which is the unit, and holdfast by the same loop that a user gets."""
+"""The engines: ordinary training, which is the unit, and mechanisms of holdfast as its trainer uses them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from holdfast.core.claim import Neighbouring
 from holdfast.core.randomness import Streams
 from holdfast.privacy import Clipper, Execution, Mechanism, MicroBatchClipping, dp_sgd, edp_sgd, kernels
-from holdfast.training.settings import TrainingSettings
-from holdfast.training.trainer import Trainer
 from private_step import OURS, UNIT, comparators
 from private_step.cases import Case, Data, losses_of
 
@@ -75,88 +72,52 @@ class Plain:
         return {}
 
 
-@dataclass(frozen=True)
-class InTurn:
-    """A sampler that takes the batches of the case in turn, so that every engine sees the same rows. No claim is made of it."""
-
-    case: Case
-    neighbouring: Neighbouring = "add/remove"
-
-    @property
-    def examples(self) -> int:
-        """Stated for the divisor only."""
-        return 100 * self.batch_size
-
-    @property
-    def batch_size(self) -> int:
-        """Rows of each batch."""
-        return self.case.shape.batch
-
-    @property
-    def steps_per_epoch(self) -> float:
-        """Of the stated number of examples."""
-        return self.examples / self.batch_size
-
-    def indices(self, step: int, streams: Streams) -> np.ndarray:
-        """The batch of that number."""
-        return self.case.indices(step)
-
-    def event(self, noise_multiplier: float) -> None:
-        """None: these batches are not drawn at random."""
-        return
-
-
 @dataclass
 class Holdfast:
-    """The trainer of the library with one of its mechanisms: clipped sum, noise, division, step.
+    """A mechanism of the library in the loop of its trainer: clipped sum, noise with division, step.
 
     Args:
         work: What it is built for.
         mechanism: With or without noise.
-        engine: Of per-example clipping, as in `Execution`.
     """
 
     work: Workload
     mechanism: Mechanism
-    trainer: Trainer = field(init=False)
 
     def __post_init__(self) -> None:
-        model, data = self.work.parts()
-        self.trainer = Trainer(
-            name="benchmark",
-            model=model,
-            losses_of=losses_of(model, data),
-            mechanism=replace(self.mechanism, sampler=InTurn(self.work.case)),
-            settings=TrainingSettings(physical_batch_size=self.work.case.shape.batch),
-            streams=Streams.from_seed(0),
-            validate=lambda: 0.0,
-            fingerprint={},
-            folder=None,
-            on_progress=lambda progress: None,
-        )
-        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.trainer.optimizer = torch.optim.SGD(trainable, lr=LEARNING_RATE)
+        self.model, data = self.work.parts()
+        self.losses_of = losses_of(self.model, data)
+        self.parameters = comparators.named_trainable(self.model)
+        self.optimizer = torch.optim.SGD(self.parameters.values(), lr=LEARNING_RATE)
+        self.execution = Execution(physical_batch_size=self.work.case.shape.batch)
+        self.streams = Streams.from_seed(0)
 
     def step(self, number: int) -> None:
-        """One update by the trainer."""
-        self.trainer.step(number)
+        """One update, as `training.trainer` makes it."""
+        total = self._sum(self.work.case.indices(number), number)
+        self.mechanism.add_noise(total, streams=self.streams, step=number, scale=1 / self.mechanism.divisor)
+        for name, parameter in self.parameters.items():
+            parameter.grad = total[name]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def clipped_sum(self, indices: np.ndarray) -> dict[str, Tensor]:
-        """By the mechanism's clipper, as the trainer asks for it."""
-        trainer = self.trainer
-        execution: Execution = trainer.settings.execution
-        return self.clipper.clipped_sum(trainer.model, trainer.losses_of, indices, streams=trainer.streams, step=0, execution=execution)
+        """By the mechanism's clipper."""
+        return self._sum(indices, 0)
+
+    def _sum(self, indices: np.ndarray, step: int) -> dict[str, Tensor]:
+        return self.clipper.clipped_sum(self.model, self.losses_of, indices, streams=self.streams, step=step, execution=self.execution)
 
     @property
     def clipper(self) -> Clipper:
         """Of its mechanism."""
-        return self.trainer.mechanism.clipper
+        return self.mechanism.clipper
 
     def assignment(self, indices: np.ndarray) -> np.ndarray | None:
         """Micro-batch of each row in that sum; None where each row is its own."""
         if not isinstance(self.clipper, MicroBatchClipping):
             return None
-        return self.clipper.assignment(indices, streams=self.trainer.streams, step=0)
+        return self.clipper.assignment(indices, streams=self.streams, step=0)
 
 
 def _flat(work: Workload, *, noise: bool) -> Holdfast:
