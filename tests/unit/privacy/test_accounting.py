@@ -58,7 +58,7 @@ def test_micro_batches_pay_twice_the_sensitivity_and_the_naive_account_stands_be
     naive = [value for account, value in claim.other_accounts.items() if account.startswith("naive")]
     assert naive == [pytest.approx(5.78, rel=2e-3)]
     assert dp_sgd(**plan).claim("run").epsilon == pytest.approx(5.78, rel=2e-3)
-    assert edp_sgd(**plan, micro_batch_size=1).claim("run").epsilon == dp_sgd(**plan).claim("run").epsilon
+    assert edp_sgd(**plan, micro_batch_size=1).claim("run").epsilon == claim.epsilon  # two examples may share a micro-batch of one
 
 
 def test_decaying_noise_is_composed_and_not_averaged():

@@ -1,4 +1,4 @@
-"""Conformance checks that a third party can run on a part of their own."""
+"""Holding a task to its contract: no row of a batch meets another."""
 
 from __future__ import annotations
 
