@@ -55,7 +55,7 @@ def per_example(
             _add_one(model, losses_of, np.array([index]), weigh, groups, total)
     else:
         for part in execution.parts(indices):
-            _add_part(model, losses_of, part, weigh, groups, total)
+            _add_part(model, losses_of, part, weigh, groups, execution, total)
     return complete(model, total)
 
 
@@ -65,12 +65,14 @@ def clip_weights(squared_norms: Tensor, clip_norm: float) -> Tensor:
     return torch.where(torch.isfinite(norms), clip_norm / norms.clamp_min(clip_norm), 0.0)
 
 
-def squared_norms(model: nn.Module, losses_of: LossesOf, indices: Indices, *, groups: Mapping[str, int] | None = None) -> Tensor:
+def squared_norms(
+    model: nn.Module, losses_of: LossesOf, indices: Indices, *, groups: Mapping[str, int] | None = None, rows_per_example: int = 1
+) -> Tensor:
     """Squared gradient norm of each example, (B,), or (L, B) by group, by the book-keeping engine in one pass.
 
     Exact norms of single examples are private data: for checks and tests, not for logs.
     """
-    with recording(model, len(indices), groups=groups) as tape:
+    with recording(model, len(indices), groups=groups, rows_per_example=rows_per_example) as tape:
         finite(losses_of(indices)).sum().backward()
     with torch.no_grad():
         squared_LB = tape.squared_norms()
@@ -78,9 +80,15 @@ def squared_norms(model: nn.Module, losses_of: LossesOf, indices: Indices, *, gr
 
 
 def _add_part(
-    model: nn.Module, losses_of: LossesOf, part: Indices, weigh: Weigh, groups: Mapping[str, int] | None, total: Gradients
+    model: nn.Module,
+    losses_of: LossesOf,
+    part: Indices,
+    weigh: Weigh,
+    groups: Mapping[str, int] | None,
+    execution: Execution,
+    total: Gradients,
 ) -> None:
-    with recording(model, len(part), groups=groups) as tape:
+    with recording(model, len(part), groups=groups, rows_per_example=execution.rows_per_example) as tape:
         finite(losses_of(part)).sum().backward()
     add_recorded(tape, weigh, into=total)
 
@@ -107,9 +115,9 @@ def _add_one(model: nn.Module, losses_of: LossesOf, one: Indices, weigh: Weigh, 
     squared_L = torch.zeros(1 + max(group_of.values(), default=0), dtype=torch.float64)
     for name, gradient in gradients.items():
         squared_L[group_of[name]] += gradient.double().square().sum().cpu()
+    weights_L = weigh(squared_L[:, None])[:, 0]
     if not bool(torch.isfinite(squared_L).all()):
         return
-    weights_L = weigh(squared_L[:, None])[:, 0]
     add_into(total, {name: float(weights_L[group_of[name]]) * gradient for name, gradient in gradients.items()})
 
 
@@ -147,7 +155,7 @@ def layer_sizes(model: nn.Module) -> dict[str, int]:
     """Number of trainable parameters of each layer, by the layer's name."""
     sizes: dict[str, int] = {}
     for name, parameter in trainable(model).items():
-        sizes[_layer(name)] = sizes.get(_layer(name), 0) + parameter.numel()
+        sizes[layer_of(name)] = sizes.get(layer_of(name), 0) + parameter.numel()
     return sizes
 
 
@@ -162,17 +170,18 @@ def add_clipped_by_layer(gradients: Gradients, thresholds: Mapping[str, float], 
     squared: dict[str, Tensor] = {}
     for name, gradient in gradients.items():
         part = torch.linalg.vector_norm(gradient).square()
-        squared[_layer(name)] = squared[_layer(name)] + part if _layer(name) in squared else part
+        squared[layer_of(name)] = squared[layer_of(name)] + part if layer_of(name) in squared else part
     weights = {layer: float(clip_weights(value, thresholds[layer])) for layer, value in squared.items()}
     for name, gradient in gradients.items():
-        weight = weights[_layer(name)]
+        weight = weights[layer_of(name)]
         if weight and name in into:
             into[name].add_(gradient, alpha=weight)
         elif weight:
             into[name] = gradient if weight == 1 else gradient.mul_(weight)
 
 
-def _layer(parameter_name: str) -> str:
+def layer_of(parameter_name: str) -> str:
+    """The layer that a parameter belongs to: what comes before the last dot of its name."""
     return parameter_name.rpartition(".")[0] or parameter_name
 
 

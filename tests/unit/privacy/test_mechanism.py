@@ -231,21 +231,6 @@ def test_batch_statistics_are_refused_in_private_training_only():
     check(Small(nn.BatchNorm1d(4)), mechanism=non_private(examples=5, batch_size=2, epochs=1))
 
 
-def test_an_unknown_layer_is_refused_with_a_cure_that_works():
-    class Scale(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.scale = nn.Parameter(torch.ones(4))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return x * self.scale
-
-    with pytest.raises(PreflightError, match=r"middle \(Scale\) trains \['scale'\].*engine='loop'"):
-        check(Small(Scale()))
-    check(Small(Scale()), engine="loop")
-    check(Small(Scale()), mechanism=edp_sgd(**PLAN, **NOISE, micro_batch_size=10))
-
-
 def test_a_loss_that_couples_rows_is_refused():
     def normalised_by_the_batch(model, x):
         return lambda indices: model(x[indices]).square() / len(indices)
