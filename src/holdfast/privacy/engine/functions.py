@@ -22,8 +22,8 @@ class Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tape: Tape, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
         """Computes the product."""
-        ctx.save_for_backward(x, weight)
-        ctx.tape, ctx.bias, ctx.transposed = tape, bias, transposed
+        ctx.save_for_backward(x, weight)  # what comes back may be a copy
+        ctx.tape, ctx.weight, ctx.bias, ctx.transposed = tape, weight, bias, transposed
         return F.linear(x, weight.mT if transposed else weight, bias)
 
     @staticmethod
@@ -31,7 +31,7 @@ class Linear(torch.autograd.Function):
         """Returns the input gradient; records input and output gradient."""
         (g,) = output_grads
         x, weight = ctx.saved_tensors
-        ctx.tape.product(weight, x.detach(), g.detach(), bias=ctx.bias, transposed=ctx.transposed)
+        ctx.tape.product(ctx.weight, x.detach(), g.detach(), bias=ctx.bias, transposed=ctx.transposed)
         if not ctx.needs_input_grad[1]:
             return None, None, None, None, None
         matrix = weight.detach().to(g.dtype)
@@ -45,15 +45,15 @@ class Embedding(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tape: Tape, ids: Tensor, weight: Tensor, padding_idx: int | None) -> Tensor:
         """Looks the rows up."""
-        ctx.save_for_backward(ids, weight)
-        ctx.tape, ctx.padding_idx = tape, padding_idx
+        ctx.save_for_backward(ids)
+        ctx.tape, ctx.weight, ctx.padding_idx = tape, weight, padding_idx
         return F.embedding(ids, weight)
 
     @staticmethod
     def backward(ctx: Any, *output_grads: Tensor) -> tuple[None, ...]:
         """Records ids and output gradient."""
-        ids, weight = ctx.saved_tensors
-        ctx.tape.lookup(weight, ids, output_grads[0].detach(), padding_idx=ctx.padding_idx)
+        (ids,) = ctx.saved_tensors
+        ctx.tape.lookup(ctx.weight, ids, output_grads[0].detach(), padding_idx=ctx.padding_idx)
         return None, None, None, None
 
 
@@ -66,7 +66,7 @@ class LayerNorm(torch.autograd.Function):
         x = x.contiguous()
         y, mean, rstd = torch.ops.aten.native_layer_norm(x, shape, weight, bias, eps)
         ctx.save_for_backward(x, weight, mean, rstd)
-        ctx.tape, ctx.bias = tape, bias
+        ctx.tape, ctx.weight, ctx.bias = tape, weight, bias
         return y  # type: ignore[no-any-return]  # torch.ops carries no types
 
     @staticmethod
@@ -80,8 +80,8 @@ class LayerNorm(torch.autograd.Function):
         x_BTD, g_BTD = (tensor.detach().reshape(tape.examples, -1, width) for tensor in (x, output_grads[0]))
         scale = x.new_ones(width) if weight is None else weight.detach().reshape(width)
         dx, scale_BD, shift_BD = kernels.layer_norm_backward(x_BTD, g_BTD, scale, mean, rstd, examples=tape.examples)
-        if tape.wants(weight):
-            tape.dense(weight, scale_BD)
+        if tape.wants(ctx.weight):
+            tape.dense(ctx.weight, scale_BD)
         if tape.wants(ctx.bias):
             tape.dense(ctx.bias, shift_BD)
         return None, dx.view(x.shape), None, None, None, None
@@ -93,24 +93,44 @@ class PerExample(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tape: Tape, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Expands to `shape`, whose first axis lists the rows; nothing is copied."""
-        ctx.save_for_backward(tensor)
-        ctx.tape = tape
+        ctx.tape, ctx.tensor = tape, tensor
         return tensor.detach().expand(shape)
 
     @staticmethod
     def backward(ctx: Any, *output_grads: Tensor) -> tuple[None, ...]:
         """Records the gradient of each example."""
-        (tensor,) = ctx.saved_tensors
-        ctx.tape.dense(tensor, _by_example(output_grads[0].detach(), ctx.tape.examples, tensor.shape))
+        gradients_B = _by_example(output_grads[0].detach(), ctx.tape.examples, ctx.tensor.shape)
+        ctx.tape.dense(ctx.tensor, gradients_B)
         return None, None, None
 
 
 def _by_example(gradient: Tensor, examples: int, shape: torch.Size) -> Tensor:
     """Sums the gradient of an expanded copy, (rows, ..., *shape), over each example's rows and the axes in between."""
     kept = gradient.dim() - len(shape)
+    wide = torch.promote_types(gradient.dtype, torch.float32)
     if kept == 0:  # the copy took the place of a first axis of one
-        return gradient.reshape(examples, -1, *shape[1:]).sum(1, keepdim=True)
-    return gradient.reshape(examples, -1, *shape).sum(1)
+        return gradient.reshape(examples, -1, *shape[1:]).sum(1, keepdim=True, dtype=wide)
+    return gradient.reshape(examples, -1, *shape).sum(1, dtype=wide)
+
+
+class ByRow(torch.autograd.Function):
+    """A tensor computed from parameters alone, one slice of which belongs to each row: an example has the gradient of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, tape: Tape, tensor: Tensor, axis: int) -> Tensor:
+        """Returns the tensor, whose `axis` lists the rows."""
+        ctx.tape, ctx.tensor, ctx.axis = tape, tensor, axis
+        return tensor.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *output_grads: Tensor) -> tuple[None, ...]:
+        """Records the gradient of each example: that of its own slices, and zero elsewhere."""
+        slices = output_grads[0].detach().movedim(ctx.axis, 0).unflatten(0, (ctx.tape.examples, -1))
+        whole = slices.new_zeros(ctx.tape.examples, *slices.shape)
+        own = torch.arange(ctx.tape.examples, device=slices.device)
+        whole[own, own] = slices
+        ctx.tape.dense(ctx.tensor, whole.flatten(1, 2).movedim(1, ctx.axis + 1))
+        return None, None, None
 
 
 class Convolution(torch.autograd.Function):
@@ -122,7 +142,7 @@ class Convolution(torch.autograd.Function):
     ) -> Tensor:
         """Convolves (N, D, L) to (N, P, T)."""
         ctx.save_for_backward(x, weight)
-        ctx.tape, ctx.bias, ctx.settings = tape, bias, (stride, padding, dilation)
+        ctx.tape, ctx.weight, ctx.bias, ctx.settings = tape, weight, bias, (stride, padding, dilation)
         return F.conv1d(x, weight, bias, stride, padding, dilation)
 
     @staticmethod
@@ -133,7 +153,7 @@ class Convolution(torch.autograd.Function):
         (stride,), (padding,), (dilation,) = ctx.settings
         padded_NDL = F.pad(x.detach(), (padding, padding))
         windows_NDTK = padded_NDL.unfold(2, dilation * (weight.shape[2] - 1) + 1, stride)[..., ::dilation]
-        ctx.tape.product(weight, windows_NDTK.transpose(1, 2).flatten(2), g_NPT.mT, bias=ctx.bias)
+        ctx.tape.product(ctx.weight, windows_NDTK.transpose(1, 2).flatten(2), g_NPT.mT, bias=ctx.bias)
         gx = None
         if ctx.needs_input_grad[1]:
             gx = torch.ops.aten.convolution_backward(

@@ -2,23 +2,26 @@
 
 A model is never wrapped or changed. While the block runs, every torch function that meets a trainable parameter goes
 through here: those with a rule record, views and the like of parameters alone are followed, anything else is refused by
-name. What slips past torch's function protocol leaves a `.grad` behind, which is refused too: nothing is dropped in silence.
+name. What slips past torch's function protocol leaves a `.grad` behind, on a parameter or on what stands in for something
+computed from one, and is refused too: nothing is dropped in silence.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode, resolve_name
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, resolve_name
 
 from holdfast.core.errors import PreflightError
+from holdfast.privacy.engine.meeting import Meeting, replaced
 from holdfast.privacy.engine.modules import patched
-from holdfast.privacy.engine.rules import RULES, Meeting
-from holdfast.privacy.engine.tape import Tape
+from holdfast.privacy.engine.rules import BROADCASTING, RULES, VIEWS
+from holdfast.privacy.engine.tape import Tape, leaks, paused
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -39,9 +42,13 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
         rows_per_example: Rows of the model's first axis that belong to one example.
 
     Raises:
-        PreflightError: For a use of a parameter that has no rule, naming it, and for gradients that went past the tape.
+        PreflightError: For a use of a parameter that has no rule, naming it; for gradients that went past the tape; for a
+            parameter that has a gradient hook, or is exchanged meanwhile; and inside another recording.
     """
+    if any(isinstance(mode, _Interceptor) for mode in _get_current_function_mode_stack()):
+        raise PreflightError(["a pass is being recorded already; leave that block before another one begins"])
     parameters = trainable(model)
+    _refuse_hooks(parameters)
     tape = Tape(examples, parameters, groups=groups, rows_per_example=rows_per_example)
     before = {name: parameter.grad for name, parameter in parameters.items()}
     for parameter in parameters.values():
@@ -49,15 +56,29 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
     try:
         with patched(model, tape), _Interceptor(tape, model):
             yield tape
-        escaped = [name for name, parameter in parameters.items() if parameter.grad is not None]
+        escaped = [*(name for name, parameter in parameters.items() if parameter.grad is not None), *leaks(tape)]
     finally:
         for name, parameter in parameters.items():
             parameter.grad = before[name]
     if escaped:
+        raise PreflightError([f"{name} {_UNSEEN}" for name in dict.fromkeys(escaped)])
+    _refuse_hooks(parameters)
+    now = trainable(model)
+    changed = sorted(name for name in {**parameters, **now} if parameters.get(name) is not now.get(name))
+    if changed:
+        raise PreflightError([f"{name} was exchanged, frozen or thawed by the pass itself; do that between steps" for name in changed])
+
+
+_UNSEEN = "is used in a way that cannot be seen from Python (a scripted or compiled part, another thread?); set engine='loop'"
+
+
+def _refuse_hooks(parameters: Mapping[str, nn.Parameter]) -> None:
+    hooked = [name for name, parameter in parameters.items() if parameter._backward_hooks]
+    if hooked:
         raise PreflightError(
             [
-                f"{name} is used in a way that cannot be seen from Python (a scripted or compiled part?); set engine='loop'"
-                for name in escaped
+                f"{name} has a gradient hook, which would never see a gradient of the batch; remove it, or set engine='loop'"
+                for name in hooked
             ]
         )
 
@@ -68,38 +89,100 @@ class _Interceptor(TorchFunctionMode):
     def __init__(self, tape: Tape, model: nn.Module) -> None:
         super().__init__()
         self._meeting = Meeting(tape)
+        self._runs_again = False
         for tensor in (*model.buffers(), *model.parameters()):
             if not tensor.requires_grad:
                 self._meeting.count_as_constant(tensor)
 
     def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         options = dict(kwargs or {})
-        if not torch.is_grad_enabled():
-            return func(*args, **options)
         meeting = self._meeting
+        if not torch.is_grad_enabled():
+            self._runs_again |= meeting.meets_parameter(args, options)
+            return self._without_parameters(func, args, options)
+        if func in _DERIVATIVES:
+            return self._derivative(func, args, options)
         if not meeting.meets_parameter(args, options):
-            result = func(*args, **options)
-            meeting.follow_constants(func, args, result)
-            return result
+            return self._without_parameters(func, args, options)
+        self._look_around(func, args, options)
+        if meeting.unsettled and func not in BROADCASTING and func not in VIEWS:
+            args, options = replaced(meeting.settled, args, options)
+        result = self._by_rule(func, args, options)
+        if result is NotImplemented and meeting.unsettled and func in BROADCASTING:
+            args, options = replaced(meeting.settled, args, options)
+            result = self._by_rule(func, args, options)
+        return self._alone(func, args, options) if result is NotImplemented else result
+
+    def _without_parameters(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        result = func(*args, **options)
+        self._meeting.follow_constants(func, args, options, result)
+        return result
+
+    def _by_rule(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
         rule: Callable[..., Any] | None = RULES.get(func)
-        if rule is not None:
-            result = rule(meeting, *args, **options)
-            if result is not NotImplemented:
-                return result
-        return self._alone(func, args, options)
+        return NotImplemented if rule is None else rule(self._meeting, *args, **options)
+
+    def _look_around(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> None:
+        """Refuses to meet a parameter inside `torch.func`; notes whether the forward pass may run again in the backward pass."""
+        if torch._C._functorch.peek_interpreter_stack() is not None:
+            raise PreflightError([self._meeting.refusal("torch.vmap or another transform of torch.func", args, options)])
+        self._runs_again = self._runs_again or torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
     def _alone(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
         """Runs a function that may see parameters and constants alone."""
+        meeting = self._meeting
+        if not meeting.meets_parameter(args, options):  # looked-up rows that now belong to the examples
+            return func(*args, **options)
+        name = resolve_name(func) or str(func)
+        if _writes(func) and (meeting.knows(args[0]) or not meeting.all_known(args, options)):
+            raise PreflightError([meeting.refusal(f"{name}, which writes in place", args, options)])
         result = func(*args, **options)
-        learning = [one for one in (result if isinstance(result, list | tuple) else [result]) if _learns(one)]
-        if not learning:
+        if not any(_learns(one) for one in (result if isinstance(result, list | tuple) else [result])):
+            if isinstance(result, Tensor) and meeting.all_known(args, options):
+                meeting.count_as_constant(result)
             return result
-        if not self._meeting.all_known(args, options):
-            raise PreflightError([self._meeting.refusal(resolve_name(func) or str(func), args, options)])
+        if not meeting.all_known(args, options):
+            raise PreflightError([meeting.refusal(name, args, options)])
         if isinstance(result, Tensor):
-            return self._meeting.derive(result, func, args)
-        return type(result)(self._meeting.derive(one, func, args) if _learns(one) else one for one in result)
+            return meeting.derive(result, func, args)
+        return type(result)(meeting.derive(one, func, args) if _learns(one) else one for one in result)
+
+    def _derivative(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Runs a backward pass; one for derivatives with respect to something else, such as inputs, records nothing."""
+        meeting, given = self._meeting, inspect.signature(func).bind(*args, **options).arguments
+        if given.get("create_graph"):
+            raise PreflightError(["the loss is made of gradients (create_graph=True), which have no clipping rule; set engine='loop'"])
+        if meeting.meets_parameter(list(given.values()), {}):
+            raise PreflightError([meeting.refusal("a backward pass of its own", list(given.values()), {})])
+        if func is torch.autograd.grad:
+            with paused(meeting.tape):
+                return func(*args, **options)
+        if not self._runs_again:
+            return func(*args, **options)
+        roots, seeds = (_listed(given.get(one, given.get(other))) for one, other in (("self", "tensors"), ("gradient", "grad_tensors")))
+        seeds = seeds or tuple(torch.ones_like(root) for root in roots)
+        with self:  # parts of the forward pass that run again meet the parameters again
+            engine = torch.autograd.Variable._execution_engine  # `backward` itself would come back here
+            engine.run_backward(roots, seeds, bool(given.get("retain_graph")), False, (), allow_unreachable=True, accumulate_grad=True)
+        return None
+
+
+_DERIVATIVES = {torch.autograd.grad, torch.autograd.backward, Tensor.backward}
+
+
+def _listed(tensors: Tensor | Sequence[Tensor] | None) -> tuple[Tensor, ...]:
+    return () if tensors is None else (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
 
 
 def _learns(result: Any) -> bool:
     return isinstance(result, Tensor) and result.requires_grad
+
+
+def _writes(func: Any) -> bool:
+    """Whether a function changes its first argument."""
+    name = getattr(func, "__name__", "")
+    return (
+        name == "__setitem__"
+        or (name.startswith("__i") and name not in ("__init__", "__invert__", "__iter__", "__index__", "__int__"))
+        or (name.endswith("_") and not name.endswith("__"))
+    )

@@ -38,7 +38,7 @@ def patched(model: nn.Module, tape: Tape) -> Iterator[None]:
 
 
 def _replacement(module: nn.Module) -> Callable[..., Any] | None:
-    for kind, forward in _FORWARDS.items():
-        if type(module).forward is kind.forward:
-            return forward
-    return None
+    if "forward" in vars(module):  # somebody else replaced it
+        return None
+    own = getattr(type(module), "forward", None)  # a scripted module has none
+    return next((forward for kind, forward in _FORWARDS.items() if own is kind.forward), None)

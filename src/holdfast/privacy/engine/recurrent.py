@@ -19,7 +19,7 @@ from holdfast.privacy.engine.tape import Tape
 from holdfast.privacy.engine.walks import Layer, Plan
 
 if TYPE_CHECKING:
-    from holdfast.privacy.engine.rules import Meeting
+    from holdfast.privacy.engine.meeting import Meeting
 
 _CELLS: dict[str, Cell] = {"LSTM": LSTMCell(), "GRU": GRUCell(), "RNN_TANH": PlainCell(False), "RNN_RELU": PlainCell(True)}
 
@@ -127,29 +127,7 @@ def _owned(tape: Tape, tensor: Tensor, *, axis: int) -> Tensor:
         one = tape.derive(tensor.narrow(axis, 0, 1).movedim(axis, 0), names=[tape.name(tensor)])
         shape = (tensor.shape[axis], *one.shape[1:])
         return functions.PerExample.apply(tape, one, shape).movedim(0, axis)  # type: ignore[no-any-return]  # apply carries no types
-    return _Owned.apply(tape, tensor, axis)  # type: ignore[no-any-return]
-
-
-class _Owned(torch.autograd.Function):
-    """A tensor as it is; the gradient of an example is that of its own slices, and zero elsewhere."""
-
-    @staticmethod
-    def forward(ctx: Any, tape: Tape, tensor: Tensor, axis: int) -> Tensor:
-        """Returns the tensor."""
-        ctx.save_for_backward(tensor)
-        ctx.tape, ctx.axis = tape, axis
-        return tensor.detach()
-
-    @staticmethod
-    def backward(ctx: Any, *output_grads: Tensor) -> tuple[None, ...]:
-        """Records the gradient of each example."""
-        (tensor,) = ctx.saved_tensors
-        slices = output_grads[0].detach().movedim(ctx.axis, 0).unflatten(0, (ctx.tape.examples, -1))
-        whole = slices.new_zeros(ctx.tape.examples, *slices.shape)
-        own = torch.arange(ctx.tape.examples, device=slices.device)
-        whole[own, own] = slices
-        ctx.tape.dense(tensor, whole.flatten(1, 2).movedim(1, ctx.axis + 1))
-        return None, None, None
+    return functions.ByRow.apply(tape, tensor, axis)  # type: ignore[no-any-return]
 
 
 def _plain_cell(squash: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:

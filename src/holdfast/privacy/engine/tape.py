@@ -5,7 +5,8 @@ Shapes: B examples, T positions of one example, D inputs, P outputs, L groups of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -272,6 +273,21 @@ class Tape:
     def names_met(self) -> set[str]:
         """Names of the parameters that have a record."""
         return {self._names[key] for key in (*self._by_parameter, *self._dense)}
+
+
+def leaks(tape: Tape) -> list[str]:
+    """Names of parameters behind derived tensors that met something unseen: gradients of theirs went past the tape."""
+    return [names for stand_in, _, names in tape._derived.values() if stand_in.grad is not None]
+
+
+@contextmanager
+def paused(tape: Tape) -> Iterator[None]:
+    """Records nothing while the block runs: some other derivative is taken."""
+    names, derived, tape._names, tape._derived = tape._names, tape._derived, {}, {}
+    try:
+        yield
+    finally:
+        tape._names, tape._derived = names, derived
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class Layer(torch.autograd.Function):
             *flat: The five `Weights` of one direction after the other.
         """
         ctx.set_materialize_grads(False)
-        ctx.plan, parameters = plan, _by_direction(flat)
+        ctx.plan, ctx.flat, parameters = plan, flat, _by_direction(flat)
         dtype = torch.promote_types(x_BTE.dtype, parameters[0].input_GE.dtype)
         inputs = [_dense(x, of_one_order=second_BTE is None).to(dtype) for x in (x_BTE, second_BTE) if x is not None]
         with torch.autocast(x_BTE.device.type, enabled=False):
@@ -83,8 +83,8 @@ class Layer(torch.autograd.Function):
     def backward(ctx: Any, *output_grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Walks back, records, and returns the gradients of inputs and initial states."""
         plan: Plan = ctx.plan
-        first, second, gates_DTBG, hidden_DTBP, cells_DTBH, unprojected_DTBH, *flat = ctx.saved_tensors
-        inputs, parameters = [x for x in (first, second) if x is not None], _by_direction(flat)
+        first, second, gates_DTBG, hidden_DTBP, cells_DTBH, unprojected_DTBH, *_ = ctx.saved_tensors
+        inputs, parameters = [x for x in (first, second) if x is not None], _by_direction(ctx.flat)
         with torch.autocast(first.device.type, enabled=False):
             if _graph_is_kept():  # the walk back overwrites the gates
                 gates_DTBG = gates_DTBG.clone()
@@ -95,7 +95,7 @@ class Layer(torch.autograd.Function):
             for direction, weights in enumerate(parameters):
                 _record(walk, plan, direction, inputs[direction % len(inputs)].detach(), weights, grads_DTBP)
             x_grads = _input_grads(walk, inputs, parameters) if ctx.needs_input_grad[1] else (None, None)
-        return None, *x_grads, *initial, *(None for _ in flat)
+        return None, *x_grads, *initial, *(None for _ in ctx.flat)
 
 
 def _by_direction(flat: Sequence[Tensor | None]) -> list[Weights]:
