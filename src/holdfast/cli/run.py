@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.cli import output
 from holdfast.cli.frame import Commands, Parser, command
 from holdfast.cli.progress import shown
+from holdfast.core.processes import place
 
 if TYPE_CHECKING:
     from holdfast.core.evidence import Estimate, Evidence
@@ -69,6 +70,9 @@ def carry_out(plan: StudyPlan, args: argparse.Namespace, *, text: str, out: Path
     """
     from holdfast.study import phases, run_study
 
+    if not place().first:
+        run_study(plan, out, resume=args.resume, only=only, report=report)
+        return 0
     with shown(phases(plan)) as progress:
         result = run_study(
             plan, out, text=text, command=shlex.join(args.words), resume=args.resume, only=only, report=report, on_progress=progress

@@ -10,6 +10,8 @@ from holdfast.cli.run import add_study, from_file
 
 _TEXT = """\
 Train the runs of a study file, or one of them, and evaluate them on the test set.
+Started by torchrun (torchrun --nproc-per-node=2 -m holdfast train study.toml),
+several processes share the work of each step, and the result is the same.
 `holdfast run --resume` with the same folder adds the attacks and the report later.
 
   holdfast train study.toml --run dp-sgd

@@ -48,7 +48,7 @@ def preflight(model: nn.Module, losses_of: LossesOf, probes: Indices, mechanism:
         if mechanism.private and not reasons:
             reasons += _coupling(losses_of, probes)
             if not isinstance(mechanism.clipper, MicroBatchClipping) and execution.engine == "book-keeping":
-                reasons += _norms(model, losses_of, probes)
+                reasons += _norms(model, losses_of, probes, rows=execution.rows_per_example)
     if reasons:
         raise PreflightError(reasons)
 
@@ -103,10 +103,10 @@ def _coupling(losses_of: LossesOf, probes: Indices) -> list[str]:
     return []
 
 
-def _norms(model: nn.Module, losses_of: LossesOf, probes: Indices) -> Iterator[str]:
+def _norms(model: nn.Module, losses_of: LossesOf, probes: Indices, *, rows: int) -> Iterator[str]:
     """Compares the engine's norms with examples run alone: the failures that peers report most are silent ones."""
     try:
-        engine = squared_norms(model, losses_of, probes).sqrt()
+        engine = squared_norms(model, losses_of, probes, rows_per_example=rows).sqrt()
     except PreflightError as error:
         yield from error.reasons
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,8 @@ from holdfast.data import DataSplits, load_data
 from holdfast.report import ReportFiles, write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write
 from holdfast.study.plan import RunPlan, StudyPlan
-from holdfast.study.steps import attack_run, make_mechanism, resolved, train_run
+from holdfast.study.steps import attack_run, make_mechanism, resolved, share_run, train_run
+from holdfast.training.distributed import Group, joined
 
 STUDY, RUNS, REPORT = "study.toml", "runs", "trust.html"
 
@@ -68,6 +69,8 @@ def run_study(
 ) -> StudyResult:
     """Does everything that a study file asks for.
 
+    Where `torchrun` started several processes, they share the work of training; the first one alone does the rest.
+
     Args:
         plan: The study.
         out: The folder for runs and report.
@@ -79,7 +82,7 @@ def run_study(
         on_progress: Told all the way.
 
     Returns:
-        Records and report.
+        Records and report; nothing in a process that is not the first.
 
     Raises:
         RunError: If the folder holds runs of other settings, or any runs at all without `resume`.
@@ -89,12 +92,22 @@ def run_study(
     chosen = tuple(run for run in plan.run if only in (None, run.name))
     if not chosen:
         raise StudyError(f"there is no run {only!r} in the study; {nearest(str(only), [run.name for run in plan.run])}")
+    with joined() as group:
+        if not group.first:
+            return _follow(plan, chosen, group, resume=resume)
+        return _lead(plan, chosen, out, text=text, command=command, resume=resume, report=report, on_progress=on_progress)
+
+
+def _lead(
+    plan: StudyPlan, chosen: Sequence[RunPlan], out: Path, *, text: str, command: str, resume: bool, report: bool, on_progress: OnProgress
+) -> StudyResult:
+    """What the one process does, or the first of several."""
     for run in chosen:
         _check_folder(plan, run, out, resume=resume)
     with _phase("data", on_progress):
         data = load_data(plan.data.source, **plan.data.options)
     for run in chosen:  # a batch larger than the data, say, is found before hours of training, not between them
-        make_mechanism(plan, run, len(data.train))
+        make_mechanism(plan, run, data.train)
     atomic_write(out / STUDY, text)
     with _threads(plan.threads):
         records = tuple(
@@ -107,6 +120,16 @@ def run_study(
     return StudyResult(records, files)
 
 
+def _follow(plan: StudyPlan, chosen: Sequence[RunPlan], group: Group, *, resume: bool) -> StudyResult:
+    """What every other process does: its share of each training, and nothing else."""
+    data = load_data(plan.data.source, **plan.data.options)
+    with _threads(plan.threads):
+        for run in chosen:
+            if group.agree(False):
+                share_run(plan, run, data, resume=resume)
+    return StudyResult((), None)
+
+
 def _one(
     plan: StudyPlan, run: RunPlan, data: DataSplits, out: Path, *, command: str, resume: bool, attack: bool, on_progress: OnProgress
 ) -> RunRecord:
@@ -114,7 +137,9 @@ def _one(
     if resume:
         folder.tidy()
     finished = _finished(folder, data) if resume else None
-    if finished is not None and (finished.evidence.verdicts or finished.evidence.estimate("membership_auc") or not attack):
+    kept = finished is not None and bool(finished.evidence.verdicts or finished.evidence.estimate("membership_auc") or not attack)
+    if not Group.current().agree(not kept):
+        assert finished is not None
         on_progress(Progress(phase=f"train {run.name}", done=1, total=1, note="kept"))
         on_progress(Progress(phase=f"measure {run.name}", done=1, total=1, note="kept"))
         return finished

@@ -9,10 +9,10 @@ from holdfast import catalog, models, privacy
 from holdfast.core.errors import Interrupted, TrainingStopped
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress
-from holdfast.data import DataSplits
+from holdfast.data import Dataset, DataSplits
 from holdfast.privacy import Mechanism
 from holdfast.runs import RunFolder, RunRecord
-from holdfast.study.plan import RunPlan, StudyPlan
+from holdfast.study.plan import CLIPPING_KEYS, RunPlan, StudyPlan
 from holdfast.tasks import Task
 from holdfast.training import FittedModel, new_record, train
 from holdfast.training.checkpoints import read_ledger
@@ -24,13 +24,14 @@ def make_task(plan: StudyPlan) -> Task:
     return task
 
 
-def make_mechanism(plan: StudyPlan, run: RunPlan, examples: int) -> Mechanism:
-    """The mechanism of a run, with its noise found where a target epsilon is given."""
-    common: dict[str, Any] = {key: plan.setting(run, key) for key in ("epochs", "batch_size")} | {"examples": examples}
+def make_mechanism(plan: StudyPlan, run: RunPlan, train: Dataset) -> Mechanism:
+    """The mechanism of a run on these training data, with its noise found where a target epsilon is given."""
+    common: dict[str, Any] = {key: plan.setting(run, key) for key in ("epochs", "batch_size")}
+    common |= {"users": len(set(train.user_ids()))} if run.unit == "user" else {"examples": len(train)}
     if run.mechanism == "none":
         return privacy.non_private(**common)
     noise = ("noise_multiplier", "noise_decay", "noise_decay_rate", "noise_hardening")
-    keys = ("clip_norm", "sampler", "micro_batch_size", "layer_scaling", *noise)
+    keys = ("clipping", *CLIPPING_KEYS, "unit", "examples_per_user", "sampler", "micro_batch_size", *noise)
     common |= {key: getattr(run, key) for key in keys if getattr(run, key) is not None}
     assert run.delta is not None, "the plan refuses private runs without delta"
     if run.epsilon is None:
@@ -45,7 +46,7 @@ def train_run(
     plan: StudyPlan, run: RunPlan, data: DataSplits, folder: RunFolder, *, command: str, resume: bool, on_progress: OnProgress
 ) -> tuple[FittedModel, RunRecord]:
     """Trains one run and writes its record, which also tells of a run that did not reach its end."""
-    mechanism = make_mechanism(plan, run, len(data.train))
+    mechanism = make_mechanism(plan, run, data.train)
     settings = plan.model_settings(run)
     record = new_record(run.name, data, mechanism=mechanism, model=settings.describe(), settings=resolved(plan, run), command=command)
     folder.write(record)
@@ -67,6 +68,20 @@ def train_run(
         raise
     models.save(folder.path / "model", fitted.module, settings, fitted.featuriser, fitted.labels)
     return fitted, record.adding(fitted.evidence() + fitted.evaluate(data.test))
+
+
+def share_run(plan: StudyPlan, run: RunPlan, data: DataSplits, *, resume: bool) -> None:
+    """Does the share of one training that falls to a process other than the first, which keeps the results."""
+    train(
+        make_task(plan),
+        data,
+        mechanism=make_mechanism(plan, run, data.train),
+        model=plan.model_settings(run),
+        settings=plan.training_settings(run),
+        seed=plan.setting(run, "seed"),
+        name=run.name,
+        resume=resume,
+    )
 
 
 def attack_run(plan: StudyPlan, fitted: FittedModel, data: DataSplits) -> Evidence:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from holdfast.core.errors import RunError
 from holdfast.core.randomness import Streams
 from holdfast.privacy import Ledger, Mechanism
+from holdfast.privacy.clipping import ClippingState
 from holdfast.runs import atomic_write
 
 FORMAT = 1
@@ -35,12 +36,14 @@ class TrainingState:
         epoch_seconds: Seconds that the steps of each finished epoch took.
         validation: Pairs of epoch and mean loss on the validation set.
         spent: Seconds of the steps of the current epoch so far.
+        clipping: What the clipper carries from step to step.
     """
 
     step: int = 0
     epoch_seconds: list[float] = field(default_factory=list)
     validation: list[tuple[float, float]] = field(default_factory=list)
     spent: float = 0.0
+    clipping: ClippingState = field(default_factory=ClippingState)
 
 
 def write_checkpoint(
@@ -62,35 +65,37 @@ def write_checkpoint(
     tensors |= {f"average/{name}": value for name, value in average.items()}
     for position, entries in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{position}/{key}": torch.as_tensor(value) for key, value in entries.items()}
-    header = {"format": FORMAT, "state": vars(state), "fingerprint": dict(fingerprint), "ledger": ledger.to_json()}
+    header = {"format": FORMAT, "state": asdict(state), "fingerprint": dict(fingerprint), "ledger": ledger.to_json()}
     content = save({name: value.detach().contiguous().clone() for name, value in tensors.items()}, {"holdfast": json.dumps(header)})
     atomic_write(folder / CHECKPOINT, content)
 
 
-def read_checkpoint(
-    folder: Path,
+def restore(
+    content: bytes,
+    path: Path,
     *,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
     fingerprint: Mapping[str, Any],
-) -> TrainingState | None:
-    """Puts model, optimiser and average back to where the checkpoint left them.
+) -> TrainingState:
+    """Puts model, optimiser and average back to where a checkpoint left them.
 
-    Returns:
-        The state, or None where there is no checkpoint yet.
+    Args:
+        content: What `write_checkpoint` wrote.
+        path: Where it stands, for messages.
+        model: Gets its weights.
+        optimizer: Gets its state.
+        average: Is filled.
+        fingerprint: Must be that of the checkpoint.
 
     Raises:
-        RunError: If the file is damaged, or belongs to other settings, data or seed.
+        RunError: If the content is damaged, or belongs to other settings, data or seed.
     """
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return None
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads(file.metadata()["holdfast"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        tensors = load(content)
+        header = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["holdfast"])
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: the checkpoint cannot be read ({error}); start the run again in another folder") from error
     _check(path, header, fingerprint)
     model.load_state_dict(_under(tensors, "model/"))
@@ -101,7 +106,8 @@ def read_checkpoint(
         groups["state"].setdefault(int(position), {})[key] = value
     optimizer.load_state_dict(groups)
     values = header["state"]
-    return TrainingState(values["step"], values["epoch_seconds"], [tuple(pair) for pair in values["validation"]], values["spent"])
+    validation = [tuple(pair) for pair in values["validation"]]
+    return TrainingState(values["step"], values["epoch_seconds"], validation, values["spent"], ClippingState(**values["clipping"]))
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,18 +9,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from holdfast import models
 from holdfast.core.errors import InputError, RunError
 from holdfast.core.progress import OnProgress, silent
 from holdfast.core.randomness import Streams
-from holdfast.data import DataSplits
+from holdfast.data import Dataset, DataSplits
+from holdfast.data.columns import USER_ID
 from holdfast.privacy import Mechanism
+from holdfast.privacy.clipping import Indices, LossesOf
 from holdfast.privacy.preflight import preflight
+from holdfast.privacy.users import UserGroups, UserLosses
 from holdfast.tasks import EncodedDataset, Task
 from holdfast.training import evaluation
 from holdfast.training.checkpoints import LEDGER, keep_key
+from holdfast.training.distributed import Group
 from holdfast.training.fitted import FittedModel
 from holdfast.training.records import new_record
 from holdfast.training.settings import TrainingSettings
@@ -43,10 +48,14 @@ def train(
 ) -> FittedModel:
     """Trains a model and returns it with its promise.
 
+    In a program that `torchrun` started and that has joined a process group, all processes call this alike and share the
+    work; the first one alone writes to `folder` and reports progress.
+
     Args:
         task: What to learn, such as ``tasks.IntentSlot()``.
         data: Train, validation and test; only `data.train` is protected by the promise.
-        mechanism: From `privacy.dp_sgd`, `privacy.edp_sgd` or `privacy.non_private`, made for ``len(data.train)`` examples.
+        mechanism: From `privacy.dp_sgd`, `privacy.edp_sgd` or `privacy.non_private`, made for ``len(data.train)`` examples, or
+            for as many users as the training data have.
         model: "bilstm", "transformer", "hub:NAME-OR-FOLDER" or the settings of a model.
         settings: Optimiser, learning rate and the like.
         seed: Makes the run reproducible, and with it the noise: keep such a seed secret or do not release the model.
@@ -67,14 +76,19 @@ def train(
         Interrupted: On Ctrl-C, after a checkpoint.
         RunError: If the checkpoint to resume from belongs to another run, or `folder` holds a run and `resume` is off.
     """
-    settings = settings or TrainingSettings()
+    settings, group = settings or TrainingSettings(), Group.current()
+    if not group.first:
+        folder, on_progress = None, silent
     if folder is not None and not resume and (folder / LEDGER).exists():
         raise RunError(f"{folder} already holds a run with its account of what was spent; give resume=True or another folder")
-    plan = _prepare(task, data, models.settings(model), mechanism, Streams.from_seed(seed), torch.device(device), folder)
+    plan = _prepare(task, data, models.settings(model), mechanism, Streams.from_seed(seed), torch.device(device), folder, group)
     name = name or ("non-private" if mechanism.name == "none" else mechanism.name)
     described = {"task": task.describe(), "model": plan.model_settings.describe(), "training": settings.describe()}
-    losses_of = evaluation.losses_of(task, plan.module, plan.train, device=plan.device)
-    preflight(plan.module, losses_of, _probes(plan.train), mechanism, execution=settings.execution)
+    losses_of: LossesOf = evaluation.losses_of(task, plan.module, plan.train, device=plan.device)
+    if plan.users is not None and mechanism.examples_per_user is not None:
+        losses_of = UserLosses(losses_of, plan.users, mechanism.examples_per_user, plan.streams)
+    execution = replace(settings.execution, rows_per_example=mechanism.examples_per_user or 1)
+    preflight(plan.module, losses_of, _probes(mechanism), mechanism, execution=execution)
     trainer = Trainer(
         name=name,
         model=plan.module,
@@ -86,7 +100,8 @@ def train(
         fingerprint=_fingerprint(described, mechanism, data, seed),
         folder=folder,
         on_progress=on_progress,
-        lengths=plan.train.encoded.pieces.lengths,
+        lengths=plan.lengths,
+        group=group,
     )
     record = new_record(name, data, mechanism=mechanism, model=plan.model_settings.describe(), settings={**described, "seed": seed})
     history = trainer.run(resume=resume)
@@ -105,8 +120,15 @@ class _Plan:
     module: nn.Module
     train: EncodedDataset
     validation: EncodedDataset
+    users: UserGroups | None
     streams: Streams
     device: torch.device
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How long each training unit is, (units,): a user is as long as the longest example."""
+        each: NDArray[np.int64] = self.train.encoded.pieces.lengths
+        return each if self.users is None else np.maximum.reduceat(each[self.users.order], self.users.starts[:-1])
 
     def validation_loss(self) -> float:
         """Mean loss on the validation set."""
@@ -121,21 +143,36 @@ def _prepare(
     streams: Streams,
     device: torch.device,
     folder: Path | None,
+    group: Group,
 ) -> _Plan:
-    if mechanism.sampler.examples != len(data.train):
-        raise InputError(
-            f"the mechanism was made for {mechanism.sampler.examples} examples, the training data have {len(data.train)}; "
-            "make it with examples=len(data.train)"
-        )
+    users = _users(data.train, mechanism)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         streams = keep_key(folder, streams)
+    streams = group.same_streams(streams)
     labels = task.labels(data.train)
     featuriser = model_settings.featuriser(data.train.tokens())
     module = model_settings.build(featuriser, labels, streams.child("initialisation")).to(device)
     train, validation = (_seen_by(module, task.encode(part, featuriser, labels)) for part in (data.train, data.validation))
     task.encode(data.test, featuriser, labels)  # a label that the model cannot give is found before training, not after
-    return _Plan(task, model_settings, featuriser, labels, module, train, validation, streams, device)
+    return _Plan(task, model_settings, featuriser, labels, module, train, validation, users, streams, device)
+
+
+def _users(train: Dataset, mechanism: Mechanism) -> UserGroups | None:
+    """Whose each training example is, where users are protected; refuses data that the mechanism was not made for."""
+    if mechanism.unit == "user" and not train.has(USER_ID):
+        raise InputError(
+            f"unit 'user' needs to know whose each example is, and the data set {train.name!r} has no column {USER_ID!r}; "
+            "name that column when loading, or take unit 'example'"
+        )
+    users = UserGroups.of(train.user_ids()) if mechanism.unit == "user" else None
+    there, cure = (len(train), "examples=len(data.train)") if users is None else (users.users, "users=len(set(data.train.user_ids()))")
+    if mechanism.sampler.examples != there:
+        raise InputError(
+            f"the mechanism was made for {mechanism.sampler.examples} {mechanism.unit}s, the training data have {there}; "
+            f"make it with {cure}"
+        )
+    return users
 
 
 def _seen_by(module: nn.Module, encoded: EncodedDataset) -> EncodedDataset:
@@ -143,9 +180,9 @@ def _seen_by(module: nn.Module, encoded: EncodedDataset) -> EncodedDataset:
     return replace(encoded, encoded=module.precompute(encoded.encoded)) if isinstance(module, models.Precomputing) else encoded
 
 
-def _probes(encoded: EncodedDataset) -> Any:
-    """Three examples spread over the data, for preflight."""
-    return np.unique(np.linspace(0, len(encoded) - 1, 3).astype(np.int64))
+def _probes(mechanism: Mechanism) -> Indices:
+    """Three examples or users spread over the data, for preflight."""
+    return np.unique(np.linspace(0, mechanism.sampler.examples - 1, 3).astype(np.int64))
 
 
 def _fingerprint(described: Mapping[str, Any], mechanism: Mechanism, data: DataSplits, seed: int | None) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +24,10 @@ from holdfast.core.randomness import Streams
 from holdfast.privacy import Mechanism
 from holdfast.privacy.clipping import Indices, LossesOf
 from holdfast.privacy.engine import Gradients
-from holdfast.training.checkpoints import TrainingState, forget_key, read_checkpoint, write_checkpoint, write_ledger
+from holdfast.privacy.preflight import Movement
+from holdfast.privacy.users import UserLosses
+from holdfast.training.checkpoints import CHECKPOINT, TrainingState, forget_key, restore, write_checkpoint, write_ledger
+from holdfast.training.distributed import Group
 from holdfast.training.settings import TrainingSettings
 
 
@@ -40,10 +44,11 @@ class Trainer:
         streams: All randomness of the run.
         validate: Gives the mean loss on the validation set.
         fingerprint: What a checkpoint must agree on before it is resumed.
-        folder: For checkpoints and the ledger; None to keep nothing.
+        folder: For checkpoints and the ledger; None to keep nothing, and in every process but the first.
         on_progress: Told after every step.
         lengths: How long each training unit is, (units,): those of about the same length then go through the model together,
             which halves the padding of a large batch and changes the sum by rounding alone. None leaves them in their order.
+        group: The processes that train this model together.
     """
 
     name: str
@@ -57,7 +62,11 @@ class Trainer:
     folder: Path | None
     on_progress: OnProgress
     lengths: NDArray[np.int64] | None = None
+    group: Group = field(default_factory=Group)
     average: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.clipping = self.mechanism.clipping_state()
 
     def run(self, *, resume: bool) -> TrainingState:
         """Trains to the end, from the last checkpoint if asked to resume and there is one.
@@ -66,16 +75,19 @@ class Trainer:
 
         Raises:
             Interrupted: On Ctrl-C or SIGTERM, after a checkpoint.
-            TrainingStopped: If a loss is not finite or the disk is full; the checkpoint before stays.
+            TrainingStopped: If a loss is not finite, the disk is full or another process is gone; the checkpoint before stays.
             RunError: If the checkpoint belongs to another run.
         """
         self.optimizer = self.settings.build(self.model)
-        state = self._resumed() if resume else TrainingState()
+        state = self._resumed() if resume else self._fresh()
+        self.clipping = state.clipping
+        movement = Movement(self.model, since=state.step)
         with _stop_requests() as stop, torch.random.fork_rng(devices=[]):
             while state.step < self.mechanism.steps:
-                self._stretch(state, stop)
+                stopped = self._stretch(state, stop, movement)
                 self._save(state)
-                if stop.is_set() and state.step < self.mechanism.steps:
+                self.group.check_same(self.model)
+                if stopped and state.step < self.mechanism.steps:
                     raise Interrupted(f"{self.name} stopped after step {state.step} of {self.mechanism.steps}; resume with --resume")
         if self.average:
             self.model.load_state_dict(self.average)
@@ -83,41 +95,60 @@ class Trainer:
             forget_key(self.folder)
         return state
 
-    def _stretch(self, state: TrainingState, stop: threading.Event) -> None:
-        """Takes the steps up to the next checkpoint, after the ledger has them."""
+    def _stretch(self, state: TrainingState, stop: threading.Event, movement: Movement) -> bool:
+        """Takes the steps up to the next checkpoint, after the ledger has them; True where it was asked to stop before."""
         until = self._next_checkpoint(state.step)
         if self.folder is not None:
             write_ledger(self.folder, self.mechanism, taken=state.step, reserved=until)
-        while state.step < until and not stop.is_set():
+        stopped = False
+        while state.step < until and not stopped:
             start = time.perf_counter()
-            self.step(state.step)
+            asked = self.step(state.step, stop=stop)
             state.spent += time.perf_counter() - start
             state.step += 1
             self._close_epoch(state)
             self._tell(state)
+            if (unmoved := movement.unmoved(self.model, state.step, of=self.mechanism.steps)) is not None:
+                warnings.warn(unmoved, stacklevel=2)
+            stopped = stop.is_set() if self.group.size == 1 else asked
+        return stopped
 
-    def step(self, step: int) -> None:
-        """One update, in the order of the paper."""
-        torch.manual_seed(self.streams.integer("dropout", step))
+    def step(self, step: int, *, stop: threading.Event) -> bool:
+        """One update, in the order of the paper; True where some process was asked to stop."""
+        torch.manual_seed(self.streams.integer("dropout", step, *self.group.own))
         self.model.train()
         mechanism, streams = self.mechanism, self.streams
         indices = self._by_length(mechanism.sampler.indices(step, streams))
-        total = mechanism.clipper.clipped_sum(
-            self.model, self.losses_of, indices, streams=streams, step=step, execution=self.settings.execution
-        )
-        mechanism.add_noise(total, streams=streams, step=step)
-        self._update(total, step)
+        mine = self.group.share(indices, mechanism.clipper, streams=streams, step=step)
+
+        execution = replace(self.settings.execution, rows_per_example=mechanism.examples_per_user or 1)
+        losses_of = self.losses_of.at(step) if isinstance(self.losses_of, UserLosses) else self.losses_of
+        clipping, left_out = self.clipping, self.clipping.not_finite
+
+        def own() -> Gradients:
+            return mechanism.clipper.clipped_sum(
+                self.model, losses_of, mine, streams=streams, step=step, execution=execution, state=clipping
+            )
+
+        def counts() -> list[float]:
+            return [float(stop.is_set()), clipping.balance, clipping.not_finite - left_out]
+
+        total, (asked, clipping.balance, new) = self.group.sum(own, self.model, counts)
+        clipping.not_finite = left_out + round(new)
+        deviation = mechanism.standard_deviation(step, clipping) / mechanism.divisor
+        mechanism.finish(total, streams=streams, step=step, state=clipping)
+        self._update(total, step, noise_variance=deviation**2)
+        return asked > 0
 
     def _by_length(self, indices: Indices) -> Indices:
         return indices if self.lengths is None else indices[np.argsort(self.lengths[indices], kind="stable")]
 
-    def _update(self, total: Gradients, step: int) -> None:
+    def _update(self, total: Gradients, step: int, *, noise_variance: float) -> None:
         for name, parameter in self.model.named_parameters():
-            if name in total:
-                parameter.grad = total[name].div_(self.mechanism.divisor)
+            parameter.grad = total[name].to(parameter.dtype) if name in total else None
         for group in self.optimizer.param_groups:
             group["lr"] = group["factor"] * self.settings.rate_at(step, self.mechanism.steps)
-            group["noise_variance"] = (self.mechanism.standard_deviation(step) / self.mechanism.divisor) ** 2
+            group["noise_variance"] = noise_variance
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.settings.averaging:
@@ -139,7 +170,7 @@ class Trainer:
             state.epoch_seconds.append(state.spent)
             state.spent = 0.0
         every = self.settings.evaluate_every
-        if every and (step == mechanism.steps or (finished and mechanism.epoch(step) % every == 0)):
+        if self.group.first and every and (step == mechanism.steps or (finished and mechanism.epoch(step) % every == 0)):
             state.validation.append((step / mechanism.sampler.steps_per_epoch, self.validate()))
 
     def _tell(self, state: TrainingState) -> None:
@@ -165,10 +196,15 @@ class Trainer:
         write_ledger(self.folder, self.mechanism, taken=state.step, reserved=state.step)
 
     def _resumed(self) -> TrainingState:
-        if self.folder is None:
-            return TrainingState()
-        state = read_checkpoint(self.folder, model=self.model, optimizer=self.optimizer, average=self.average, fingerprint=self.fingerprint)
-        return state or TrainingState()
+        """The state in the checkpoint of the first process, or that of a beginning."""
+        path = Path() if self.folder is None else self.folder / CHECKPOINT
+        content = self.group.tell(path.read_bytes() if path.is_file() else b"")
+        if not content:
+            return self._fresh()
+        return restore(content, path, model=self.model, optimizer=self.optimizer, average=self.average, fingerprint=self.fingerprint)
+
+    def _fresh(self) -> TrainingState:
+        return TrainingState(clipping=self.mechanism.clipping_state())
 
 
 @contextmanager

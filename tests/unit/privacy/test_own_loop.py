@@ -15,6 +15,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Sequenti
 from holdfast import privacy
 from holdfast.core.errors import InputError, PreflightError, RunError, TrainingStopped
 from holdfast.core.randomness import Streams
+from holdfast.privacy import clipping
 
 N, WORDS, CLASSES = 40, 12, 3
 
@@ -95,7 +96,7 @@ def weights(model) -> torch.Tensor:
 
 def by_the_clipper(model, mechanism, dataset, *, seed=3, engine="loop") -> torch.Tensor:
     """The same training through the clipper, which runs the model itself: one example at a time."""
-    streams, optimizer = Streams.from_seed(seed), sgd(model)
+    streams, optimizer, state = Streams.from_seed(seed), sgd(model), mechanism.clipping_state()
     for step in range(mechanism.steps):
         total = mechanism.clipper.clipped_sum(
             model,
@@ -104,16 +105,30 @@ def by_the_clipper(model, mechanism, dataset, *, seed=3, engine="loop") -> torch
             streams=streams,
             step=step,
             execution=privacy.Execution(engine=engine),
+            state=state,
         )
-        mechanism.add_noise(total, streams=streams, step=step)
+        mechanism.finish(total, streams=streams, step=step, state=state)
         for name, parameter in model.named_parameters():
-            parameter.grad = total[name] / mechanism.divisor
+            parameter.grad = total[name]
         optimizer.step()
     return weights(model)
 
 
+def with_clipper(clipper):
+    return lambda: replace(mechanism(), clipper=clipper)
+
+
+MECHANISMS = {
+    "dp-sgd": mechanism,
+    "edp-sgd": edp_sgd,
+    "per layer": with_clipper(clipping.PerLayerClipping(clip_norm=0.3)),
+    "automatic": with_clipper(clipping.AutomaticClipping()),
+    "adaptive": with_clipper(clipping.AdaptiveClipping(clip_norm=0.3, quantile=0.5, count_noise=2.0)),
+}
+
+
 @pytest.mark.parametrize("size", [None, 3, 1])
-@pytest.mark.parametrize("make", [mechanism, edp_sgd], ids=["dp-sgd", "edp-sgd"])
+@pytest.mark.parametrize("make", MECHANISMS.values(), ids=MECHANISMS)
 def test_takes_the_steps_that_the_library_takes_whole_or_in_parts(model, dataset, make, size):
     plan = make()
     want = by_the_clipper(copy.deepcopy(model), plan, dataset)
@@ -472,7 +487,7 @@ def test_two_loops_at_once_are_refused(model, dataset):
         (lambda m: m.__delattr__("norm"), "module norm was removed"),
         (lambda m: setattr(m.head, "bias", nn.Parameter(torch.zeros(CLASSES))), r"parameter head.bias was replaced"),
         (lambda m: setattr(m, "head", nn.LazyLinear(CLASSES)), "module head was replaced"),
-        (lambda m: m.embedding.requires_grad_(False), r"parameter embedding.weight was frozen"),
+        (lambda m: m.embedding.requires_grad_(False), r"embedding.weight (was frozen|meets torch.Tensor.requires_grad_)"),
         (lambda m: m.add_module("noise", nn.BatchNorm1d(3, affine=False)), "module noise was added"),
     ],
 )
@@ -485,9 +500,13 @@ def test_a_model_that_was_changed_after_attaching_is_refused(model, dataset, cha
         losses = losses_of(model, batch)
         if when == "before the batch":
             private.step(losses, optimizer)
-        change(model)
+
+        def go_on():
+            change(model)
+            return next(drawn) if when == "before the batch" else private.step(losses, optimizer)
+
         with pytest.raises(InputError, match=message):
-            next(drawn) if when == "before the batch" else private.step(losses, optimizer)
+            go_on()
 
 
 def test_attaching_twice_is_refused_for_the_model_and_for_its_parts(model, dataset):
@@ -563,6 +582,11 @@ def test_an_error_in_the_users_loop_leaves_nothing_behind(model, dataset):
     assert model.head.weight.grad is not None
 
 
+def test_a_mechanism_that_protects_users_cannot_serve(model):
+    with pytest.raises(InputError, match="this mechanism protects each user"):
+        attach_and_leave(model, replace(mechanism(), unit="user", examples_per_user=2))
+
+
 def test_a_clipper_without_a_rule_cannot_serve(model):
     class Mine:
         clip_norm = 1.0
@@ -607,6 +631,16 @@ def test_with_a_seed_a_resumed_run_is_the_uninterrupted_one(model, dataset):
     assert torch.equal(weights(model), want)
     assert claim.epsilon == plan.epsilon()
     assert claim.steps == 6
+
+
+def test_a_resumed_run_goes_on_with_the_threshold_that_it_had(model, dataset):
+    plan = MECHANISMS["adaptive"]()
+    twin = copy.deepcopy(model)
+    want, _ = run(twin, plan, dataset)
+    state, _ = halves(model, dataset, plan, seed=3)
+    assert state["clipping"]["clip_norm"] != plan.clipper.clip_norm
+    halves(model, dataset, plan, seed=3, state=state)
+    assert torch.equal(weights(model), want)
 
 
 def test_without_a_seed_a_resumed_run_draws_noise_that_was_never_used(dataset):

@@ -93,7 +93,7 @@ class Account:
         Raises:
             RunError: If it belongs to another mechanism.
         """
-        if state.get("format") != FORMAT or "steps_taken" not in state:
+        if state.get("format") != FORMAT or not {"steps_taken", "clipping"} <= state.keys():
             raise RunError("this is no state of a private loop; hand over what private.state_dict() gave")
         self._same(state, "the state")
         taken, known = int(state["steps_taken"]), state if self._before is None else self._before

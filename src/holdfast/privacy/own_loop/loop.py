@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from itertools import tee
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,17 @@ from torch import Tensor, nn
 from torch.overrides import _get_current_function_mode
 
 from holdfast.core.claim import PrivacyClaim
-from holdfast.core.errors import InputError, RunError
+from holdfast.core.errors import InputError, PreflightError, RunError
 from holdfast.core.randomness import Streams
 from holdfast.privacy import preflight, sums
-from holdfast.privacy.clipping import Execution, Indices
+from holdfast.privacy.clipping import ClippingState, Execution, Indices
 from holdfast.privacy.engine import Tape
 from holdfast.privacy.events import Ledger
 from holdfast.privacy.mechanism import Mechanism
 from holdfast.privacy.own_loop import watching
 from holdfast.privacy.own_loop.account import Account
 from holdfast.privacy.own_loop.drawing import Collate, Source
-from holdfast.privacy.own_loop.summing import Part, Summing, check_clipper, parts, summing
+from holdfast.privacy.own_loop.summing import Part, Summing, check_mechanism, parts, summing
 
 
 class PrivateLoop:
@@ -39,10 +40,11 @@ class PrivateLoop:
     """
 
     def __init__(self, model: nn.Module, mechanism: Mechanism, *, seed: int | None, ledger: Path | None) -> None:
+        check_mechanism(mechanism)
         watching.check_model(model, private=mechanism.private)
-        check_clipper(mechanism.clipper)
         self._model, self._mechanism, self._seed = model, mechanism, seed
         self._streams = Streams.from_seed(seed)
+        self._clipping = mechanism.clipping_state()
         self._account = Account(mechanism, ledger)
         self._claimed = watching.claim_parameters(model)
         self._shape = watching.Shape.of(model)
@@ -175,7 +177,7 @@ class PrivateLoop:
         self._shape.check(self._model)
         if self._sum is None:
             self._account.reserve(self._taken)
-            self._sum = summing(self._model, self._mechanism.clipper, streams=self._streams, step=part.step)
+            self._sum = summing(self._model, self._mechanism.clipper, streams=self._streams, step=part.step, state=self._clipping)
         self._part = part
         if part.counts:
             self._tape = self._open.enter_context(self._sum.recording(len(part.indices)))
@@ -229,9 +231,9 @@ class PrivateLoop:
     def _update(self, total: Summing, optimizer: torch.optim.Optimizer) -> None:
         mechanism, step = self._mechanism, self._taken
         gradients = sums.complete(self._model, total.total)
-        mechanism.add_noise(gradients, streams=self._streams, step=step)
+        mechanism.finish(gradients, streams=self._streams, step=step, state=self._clipping)
         for name, parameter in self._model.named_parameters():
-            parameter.grad = gradients[name].div_(mechanism.divisor).to(parameter.dtype) if name in gradients else None
+            parameter.grad = gradients[name].to(parameter.dtype) if name in gradients else None
         self._taken, self._began, self._sum, self._optimizer = step + 1, 0, None, None
         optimizer.step()
         self._model.zero_grad(set_to_none=True)
@@ -243,7 +245,8 @@ class PrivateLoop:
         """Drops a part that was handed out and the sum that it belongs to; none of it was released."""
         self._part = self._tape = self._sum = self._optimizer = None
         self._began = 0
-        self._open.close()
+        with suppress(PreflightError):  # what was recorded is dropped, whatever is wrong with it
+            self._open.close()
 
     def detach(self) -> None:
         """Ends the attachment; the model stays as it was trained. `attach` calls it at the end of its block."""
@@ -261,7 +264,7 @@ class PrivateLoop:
         """
         if self._began or self._part is not None:
             raise InputError("a batch is not finished; take the checkpoint after a step that updated the model (returned True)")
-        return self._account.state(self._taken)
+        return {**self._account.state(self._taken), "clipping": asdict(self._clipping)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on where a checkpoint stands, with the model and the optimiser that were saved with it.
@@ -284,7 +287,7 @@ class PrivateLoop:
                 f"{self._mechanism.sampler} is accounted by whole rounds, and step {taken} lies within one, of which new randomness "
                 "would draw some examples again; take checkpoints between rounds, or give a seed"
             )
-        self._taken = taken
+        self._taken, self._clipping = taken, ClippingState(**state["clipping"])
         self._movement = preflight.Movement(self._model, since=self._taken)
 
 

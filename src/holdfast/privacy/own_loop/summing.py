@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.privacy import sums
-from holdfast.privacy.clipping import Clipper, ExampleRule, Execution, Indices, MicroBatchClipping, NoClipping
+from holdfast.privacy.clipping import Clipper, ClippingState, ExampleRule, Execution, Indices, MicroBatchClipping, NoClipping
 from holdfast.privacy.engine import Gradients, Tape, add_into, recording
+from holdfast.privacy.mechanism import Mechanism
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,30 +109,40 @@ class Plain:
         add_into(self.total, sums.gradients_of(self._model, losses_B.sum()))
 
 
-def summing(model: nn.Module, clipper: Clipper, *, streams: Streams, step: int) -> Summing:
-    """Begins the clipped sum of a step."""
+def summing(model: nn.Module, clipper: Clipper, *, streams: Streams, step: int, state: ClippingState) -> Summing:
+    """Begins the clipped sum of a step.
+
+    Args:
+        model: The attached model.
+        clipper: Of the mechanism.
+        streams: The randomness of the run.
+        step: The step.
+        state: What the clipper carries from step to step.
+    """
     if isinstance(clipper, MicroBatchClipping):
         return ByMicroBatch(model, clipper)
     if isinstance(clipper, NoClipping):
         return Plain(model)
-    return ByExample(model, _rule_of(clipper)(model, streams=streams, step=step))
+    return ByExample(model, _rule_of(clipper)(model, streams=streams, step=step, state=state))
 
 
-def check_clipper(clipper: Clipper) -> None:
-    """Refuses a clipper that runs the model itself and in no other way.
+def check_mechanism(mechanism: Mechanism) -> None:
+    """Refuses a mechanism that cannot serve a loop of your own.
 
     Raises:
-        InputError: If so.
+        InputError: For one that protects whole users, or whose clipper runs the model itself and in no other way.
     """
-    if not isinstance(clipper, MicroBatchClipping | NoClipping):
-        _rule_of(clipper)
+    if mechanism.unit != "example":
+        raise InputError(f"a loop of your own protects examples, this mechanism protects each {mechanism.unit}; train with holdfast.train")
+    if not isinstance(mechanism.clipper, MicroBatchClipping | NoClipping):
+        _rule_of(mechanism.clipper)
 
 
 def _rule_of(clipper: Clipper) -> Callable[..., ExampleRule]:
     rule: Callable[..., ExampleRule] | None = getattr(clipper, "rule", None)
     if rule is None:
         raise InputError(
-            f"{type(clipper).__name__} has no rule(model, *, streams, step), so it cannot serve a loop of your own; "
+            f"{type(clipper).__name__} has no rule(model, *, streams, step, state), so it cannot serve a loop of your own; "
             "give it one (see PerExampleClipping.rule), or train with holdfast.train"
         )
     return rule

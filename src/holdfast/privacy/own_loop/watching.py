@@ -102,7 +102,7 @@ class Shape:
 
 
 def _shape(parameter: Tensor) -> torch.Size | None:
-    return None if isinstance(parameter, nn.parameter.UninitializedTensorMixin) else parameter.shape
+    return None if nn.parameter.is_lazy(parameter) else parameter.shape
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, *, before: torch.optim.Optimizer | None) -> None:
