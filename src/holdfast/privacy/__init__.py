@@ -1,7 +1,17 @@
 """Private training: samplers, clippers, noise, and the promise that follows from them."""
 
 from holdfast.privacy.accounting import Budget, epsilon
-from holdfast.privacy.clipping import Clipper, Execution, MicroBatchClipping, NoClipping, PerExampleClipping
+from holdfast.privacy.clipping import (
+    AdaptiveClipping,
+    AutomaticClipping,
+    Clipper,
+    ClippingState,
+    Execution,
+    MicroBatchClipping,
+    NoClipping,
+    PerExampleClipping,
+    PerLayerClipping,
+)
 from holdfast.privacy.events import Ledger, PrivacyEvent, from_dp_event, to_dp_event
 from holdfast.privacy.mechanism import Mechanism
 from holdfast.privacy.noise import NoiseSchedule
@@ -10,8 +20,11 @@ from holdfast.privacy.recipes import dp_sgd, edp_sgd, non_private
 from holdfast.privacy.sampling import PoissonSampler, Sampler, ShuffledSampler, TruncatedPoissonSampler
 
 __all__ = [
+    "AdaptiveClipping",
+    "AutomaticClipping",
     "Budget",
     "Clipper",
+    "ClippingState",
     "Execution",
     "Ledger",
     "Mechanism",
@@ -19,6 +32,7 @@ __all__ = [
     "NoClipping",
     "NoiseSchedule",
     "PerExampleClipping",
+    "PerLayerClipping",
     "PoissonSampler",
     "PrivacyEvent",
     "Sampler",

@@ -125,7 +125,8 @@ class Mechanism:
         """
         self.add_noise(total, streams=streams, step=step, scale=1 / self.divisor, state=state)
         if isinstance(self.clipper, AdaptiveClipping):
-            self.clipper.adapt(state, expected=self.divisor, noise=self.private, streams=streams, step=step)
+            hardening = "none" if self.noise is None else self.noise.hardening
+            self.clipper.adapt(state, expected=self.divisor, noise=self.private, streams=streams, step=step, hardening=hardening)
 
     @property
     def divisor(self) -> float:

@@ -8,9 +8,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
+from holdfast.core.claim import Unit
 from holdfast.core.errors import InputError
 from holdfast.privacy.accounting import Budget, calibrate, check_delta
-from holdfast.privacy.clipping import LayerScaling, MicroBatchClipping, NoClipping, PerExampleClipping
+from holdfast.privacy.clipping import (
+    AdaptiveClipping,
+    ClippingStyle,
+    LayerScaling,
+    MicroBatchClipping,
+    NoClipping,
+    clipper_of,
+    with_cheap_count,
+)
 from holdfast.privacy.mechanism import Mechanism
 from holdfast.privacy.noise import Decay, Hardening, NoiseSchedule, check_decay
 from holdfast.privacy.sampling import PoissonSampler, Sampler, ShuffledSampler, TruncatedPoissonSampler, check_sizes, free_cap
@@ -33,25 +42,35 @@ def non_private(*, examples: int, batch_size: int, epochs: float) -> Mechanism:
 
 def dp_sgd(
     *,
-    examples: int,
     batch_size: int,
-    clip_norm: float,
+    examples: int | None = None,
+    clip_norm: float | None = None,
     epochs: float | None = None,
     steps: int | None = None,
     target: Budget | None = None,
     noise_multiplier: float | None = None,
     delta: float | None = None,
     sampler: SamplerName = "truncated-poisson",
+    clipping: ClippingStyle = "flat",
+    layer_scaling: LayerScaling | Mapping[str, float] | None = None,
+    gamma: float | None = None,
+    quantile: float | None = None,
+    clip_learning_rate: float | None = None,
+    count_noise: float | None = None,
+    unit: Unit = "example",
+    users: int | None = None,
+    examples_per_user: int | None = None,
     noise_decay: Decay = "constant",
     noise_decay_rate: float = 0.0,
     noise_hardening: Hardening = "none",
 ) -> Mechanism:
-    """DP-SGD with exact per-example clipping.
+    """DP-SGD with exact per-example clipping, or per user.
 
     Args:
-        examples: Number of training examples, counted as public.
-        batch_size: Expected size of a batch.
-        clip_norm: Bound on the gradient norm of one example, > 0.
+        batch_size: Expected size of a batch, in examples, or in users for unit "user".
+        examples: Number of training examples, counted as public; for unit "example".
+        clip_norm: Bound on the gradient norm of one example, > 0; of "adaptive" clipping, that of the first step. Needed by every
+            style but "automatic", whose bound is 1.
         epochs: Expected passes over the data, > 0; or give `steps`.
         steps: Updates in all.
         target: The promise to keep; the noise is found for it.
@@ -59,25 +78,58 @@ def dp_sgd(
         delta: Delta of the promise, with `noise_multiplier`.
         sampler: "truncated-poisson" (Poisson batches with a public cap from `sampling.free_cap`; zero-out neighbouring),
             "poisson" (without a cap; add/remove) or "shuffled" (ordinary epochs, accounted without amplification; zero-out).
+        clipping: "flat" (`PerExampleClipping`), "per-layer" (`PerLayerClipping`), "automatic" (`AutomaticClipping`) or "adaptive"
+            (`AdaptiveClipping`). An option that the style has no use for is refused.
+        layer_scaling: Of "per-layer": how the threshold is shared among layers; "uniform" if not given.
+        gamma: Of "automatic"; 0.01 if not given.
+        quantile: Of "adaptive": share of the norms that the threshold is to reach; 0.5 if not given.
+        clip_learning_rate: Of "adaptive": how fast the threshold moves; 0.2 if not given.
+        count_noise: Of "adaptive": noise of the count that steers the threshold, in examples. A twentieth of the batch size if not
+            given, or twice the noise multiplier where that is more.
+        unit: Whose data the promise protects: one "example", or one "user" with everything that is theirs. For "user" the batches are
+            drawn over users, and the gradient of a user's mean loss is clipped as one.
+        users: Number of users in the training data, counted as public; for unit "user", in place of `examples`.
+        examples_per_user: For unit "user": how many examples of one user take part in a step at most, drawn anew each step.
         noise_decay: Form of the noise schedule over epochs.
         noise_decay_rate: Its rate.
         noise_hardening: "sum-of-four" against attacks on the last bits of the noise; see `NoiseSchedule`.
 
     Returns:
-        A mechanism whose claim is proved: Gaussian mechanism on a sum of sensitivity `clip_norm`.
+        A mechanism whose claim is proved: Gaussian mechanism on a sum whose sensitivity its clipper states.
 
     Raises:
-        InputError: For a value outside its range, or unless exactly one of `target` and `noise_multiplier` is given.
+        InputError: For a value outside its range, an option that does not belong to the clipping style, or unless exactly one of
+            `target` and `noise_multiplier` is given.
 
     References:
-        Abadi et al. 2016 (arXiv 1607.00133).
+        Abadi et al. 2016 (arXiv 1607.00133); the clipping styles name their own.
     """
-    check_sizes(examples, batch_size)
+    units = _units(unit, examples, users, examples_per_user)
+    check_sizes(units, batch_size)
     promised = _delta(target, noise_multiplier, delta)
-    drawn, taken = _drawn(sampler, examples, batch_size, epochs, steps, promised)
-    clipper = PerExampleClipping(clip_norm=clip_norm)
-    mechanism = Mechanism(name="dp-sgd", sampler=drawn, clipper=clipper, noise=None, steps=taken, delta=promised)
-    return _with_noise(mechanism, target, noise_multiplier, noise_decay, noise_decay_rate, noise_hardening)
+    drawn, taken = _drawn(sampler, units, batch_size, epochs, steps, promised)
+    clipper = clipper_of(
+        clipping,
+        batch_size=batch_size,
+        clip_norm=clip_norm,
+        layer_scaling=layer_scaling,
+        gamma=gamma,
+        quantile=quantile,
+        clip_learning_rate=clip_learning_rate,
+        count_noise=count_noise,
+    )
+    mechanism = Mechanism(
+        name="dp-sgd",
+        sampler=drawn,
+        clipper=clipper,
+        noise=None,
+        steps=taken,
+        delta=promised,
+        unit=unit,
+        examples_per_user=examples_per_user,
+    )
+    noisy = _with_noise(mechanism, target, noise_multiplier, noise_decay, noise_decay_rate, noise_hardening)
+    return _with_fitting_count(noisy, chosen=count_noise is not None)
 
 
 def edp_sgd(
@@ -139,6 +191,25 @@ def edp_sgd(
     return _with_noise(mechanism, target, noise_multiplier, noise_decay, noise_decay_rate, noise_hardening)
 
 
+def _units(unit: Unit, examples: int | None, users: int | None, examples_per_user: int | None) -> int:
+    """What the sampler draws from: that many examples, or that many users."""
+    if unit not in get_args(Unit):
+        raise InputError(f"unit is {unit!r}; choose one of {get_args(Unit)}")
+    if unit == "example":
+        if users is not None or examples_per_user is not None:
+            raise InputError("users and examples_per_user belong to unit 'user'; leave them out, or give unit='user'")
+        if examples is None:
+            raise InputError("unit 'example' needs examples, the number of training examples")
+        return examples
+    if examples is not None:
+        raise InputError("unit 'user' draws users: give users, their number, in place of examples")
+    if users is None or examples_per_user is None:
+        raise InputError(
+            "unit 'user' needs users, the number of users, and examples_per_user, how many examples of one user take part in a step at most"
+        )
+    return users
+
+
 def _delta(target: Budget | None, noise_multiplier: float | None, delta: float | None) -> float:
     """The delta of the promise, wherever it was given."""
     if (target is None) == (noise_multiplier is None):
@@ -184,6 +255,16 @@ def _with_noise(
     if (weak := noisy.weak_delta()) is not None:
         warnings.warn(weak, stacklevel=3)
     return noisy
+
+
+def _with_fitting_count(mechanism: Mechanism, *, chosen: bool) -> Mechanism:
+    """The mechanism, if its clipper releases a count, with noise on the count that its multiplier can pay for."""
+    clipper, noise = mechanism.clipper, mechanism.noise
+    if not isinstance(clipper, AdaptiveClipping) or noise is None:
+        return mechanism
+    fitting = clipper if chosen else with_cheap_count(clipper, noise_multiplier=noise.noise_multiplier)
+    fitting.noise_deviation(noise.noise_multiplier)  # refuses a count that spends more than there is
+    return replace(mechanism, clipper=fitting)
 
 
 def _steps(per_epoch: float, epochs: float | None, steps: int | None) -> int:

@@ -12,7 +12,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast import catalog, models
-from holdfast.core.errors import StudyError, nearest
+from holdfast.core.errors import InputError, StudyError, nearest
+from holdfast.privacy.clipping import check_style, clipper_of
 from holdfast.training.settings import TrainingSettings
 
 MechanismName = Literal["none", "dp-sgd", "edp-sgd"]
@@ -81,6 +82,13 @@ class RunPlan(TrainingPlan):
     delta: float | None = None
     noise_multiplier: float | None = None
     clip_norm: float | None = None
+    clipping: str | None = None
+    gamma: float | None = None
+    quantile: float | None = None
+    clip_learning_rate: float | None = None
+    count_noise: float | None = None
+    unit: str | None = None
+    examples_per_user: int | None = None
     sampler: str | None = None
     micro_batch_size: int | None = None
     layer_scaling: str | dict[str, float] | None = None
@@ -98,17 +106,22 @@ class RunPlan(TrainingPlan):
             raise ValueError(f"{who} has no {', '.join(sorted(given - allowed))}")
         if needed - given:
             raise ValueError(f"{who} needs {', '.join(sorted(needed - given))}; there is no default")
+        if self.unit == "user" and self.examples_per_user is None:
+            raise ValueError(f"{who}: unit 'user' needs examples_per_user, how many examples of one user take part in a step at most")
         if allowed and (self.epsilon is None) == (self.noise_multiplier is None):
             raise ValueError(f"{who} needs either epsilon or noise_multiplier, not both")
         return self
 
 
-_DP_KEYS = {"epsilon", "delta", "noise_multiplier", "clip_norm", "sampler", "noise_decay", "noise_decay_rate", "noise_hardening"}
-_PRIVACY_KEYS = _DP_KEYS | {"micro_batch_size", "layer_scaling"}
+CLIPPING_KEYS = ("clip_norm", "layer_scaling", "gamma", "quantile", "clip_learning_rate", "count_noise")
+_NOISE_KEYS = {"epsilon", "delta", "noise_multiplier", "sampler", "noise_decay", "noise_decay_rate", "noise_hardening"}
+_DP_KEYS = {*_NOISE_KEYS, "clipping", *CLIPPING_KEYS, "unit", "examples_per_user"}
+_EDP_KEYS = _NOISE_KEYS | {"clip_norm", "micro_batch_size", "layer_scaling"}
+_PRIVACY_KEYS = _DP_KEYS | _EDP_KEYS
 _KEYS: Mapping[MechanismName, tuple[set[str], set[str]]] = {  # what each mechanism knows, and what it cannot do without
     "none": (set(), set()),
-    "dp-sgd": (_DP_KEYS, {"delta", "clip_norm"}),
-    "edp-sgd": (_PRIVACY_KEYS, {"delta", "clip_norm", "micro_batch_size"}),
+    "dp-sgd": (_DP_KEYS, {"delta"}),  # and what its clipping style needs
+    "edp-sgd": (_EDP_KEYS, {"delta", "clip_norm", "micro_batch_size"}),
 }
 
 
@@ -219,6 +232,16 @@ def _check_parts(plan: StudyPlan, origin: str) -> None:
     for run in plan.run:
         plan.training_settings(run)
         plan.model_settings(run)
+        if run.mechanism == "dp-sgd":
+            _check_clipping(run, plan.setting(run, "batch_size"))
+
+
+def _check_clipping(run: RunPlan, batch_size: int) -> None:
+    options = {key: getattr(run, key) for key in CLIPPING_KEYS}
+    try:
+        clipper_of(check_style("flat" if run.clipping is None else run.clipping), batch_size=batch_size, **options)
+    except InputError as error:
+        raise StudyError(f"run {run.name!r}: {error}") from error
 
 
 def _check_options(where: str, options: Mapping[str, Any], part: Callable[..., Any]) -> None:

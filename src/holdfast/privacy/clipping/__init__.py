@@ -8,7 +8,7 @@ from holdfast.privacy.clipping.contract import Clipper, ClippingState, Engine, E
 from holdfast.privacy.clipping.examples import AutomaticClipping, NoClipping, PerExampleClipping
 from holdfast.privacy.clipping.layers import LayerScaling, PerLayerClipping
 from holdfast.privacy.clipping.micro_batches import MicroBatchClipping
-from holdfast.privacy.clipping.styles import ClippingStyle, clipper_of, with_cheap_count
+from holdfast.privacy.clipping.styles import ClippingStyle, check_style, clipper_of, with_cheap_count
 
 __all__ = [
     "AdaptiveClipping",
@@ -26,6 +26,7 @@ __all__ = [
     "NoClipping",
     "PerExampleClipping",
     "PerLayerClipping",
+    "check_style",
     "clipper_of",
     "with_cheap_count",
 ]

@@ -11,6 +11,7 @@ from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.privacy.clipping.contract import ClippingState, ExampleRule, Execution, Indices, LossesOf, check_clip_norm
 from holdfast.privacy.clipping.examples import counting, example_sum
+from holdfast.privacy.noise import Hardening, add_noise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -112,7 +113,9 @@ class AdaptiveClipping:
 
         return counting(weigh, state)
 
-    def adapt(self, state: ClippingState, *, expected: float, noise: bool, streams: Streams, step: int) -> None:
+    def adapt(
+        self, state: ClippingState, *, expected: float, noise: bool, streams: Streams, step: int, hardening: Hardening = "none"
+    ) -> None:
         """Releases the noisy count of the step and moves the threshold by it.
 
         Args:
@@ -121,13 +124,14 @@ class AdaptiveClipping:
             noise: False only where the sum gets no noise either.
             streams: The randomness of the run.
             step: The step.
+            hardening: Of the noise, as for the sum.
         """
         import torch
 
-        from holdfast.privacy.noise import add_noise
-
         counted = torch.tensor([state.balance], dtype=torch.float64)
-        add_noise({"count": counted}, self.count_noise if noise else 0.0, streams=streams.child("clip norm"), step=step)
+        add_noise(
+            {"count": counted}, self.count_noise if noise else 0.0, streams=streams.child("clip norm"), step=step, hardening=hardening
+        )
         share = min(1.0, max(0.0, float(counted) / expected + 0.5))
         state.clip_norm = self._in_force(state) * math.exp(-self.learning_rate * (share - self.quantile))
         state.balance = 0.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
-from holdfast.core.errors import InputError
+from holdfast.core.errors import InputError, nearest
 from holdfast.privacy.clipping.adaptive import AdaptiveClipping
 from holdfast.privacy.clipping.contract import Clipper
 from holdfast.privacy.clipping.examples import AutomaticClipping, PerExampleClipping
@@ -47,8 +47,7 @@ def clipper_of(
     Raises:
         InputError: For an unknown style, an option that the style has no use for, or one that it lacks.
     """
-    if style not in get_args(ClippingStyle):
-        raise InputError(f"clipping is {style!r}; choose one of {get_args(ClippingStyle)}")
+    check_style(style)
     given: dict[str, Any] = {
         "clip_norm": clip_norm,
         "layer_scaling": layer_scaling,
@@ -58,7 +57,7 @@ def clipper_of(
         "count_noise": count_noise,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    check_options(style, options)
+    _check_options(style, options)
     if style == "per-layer":
         return PerLayerClipping(**options)
     if style == "automatic":
@@ -69,16 +68,19 @@ def clipper_of(
     return PerExampleClipping(**options)
 
 
-def check_options(style: ClippingStyle, options: Mapping[str, Any]) -> None:
-    """Refuses options that do not fit a style.
-
-    Args:
-        style: A known one.
-        options: Those that were given, by name.
+def check_style(style: str) -> ClippingStyle:
+    """The style of this name.
 
     Raises:
-        InputError: For one that the style has no use for, or one that it lacks.
+        InputError: If there is none.
     """
+    for known in get_args(ClippingStyle):
+        if style == known:
+            return known  # type: ignore[no-any-return]  # get_args hides the literals
+    raise InputError(f"clipping is {style!r}; {nearest(style, get_args(ClippingStyle))}")
+
+
+def _check_options(style: ClippingStyle, options: Mapping[str, Any]) -> None:
     useless = sorted(options.keys() - OPTIONS[style])
     if useless:
         owners = [f"{owner!r}" for owner, known in OPTIONS.items() if useless[0] in known]
@@ -87,7 +89,7 @@ def check_options(style: ClippingStyle, options: Mapping[str, Any]) -> None:
             f"{' or '.join(owners)}"
         )
     if "clip_norm" in OPTIONS[style] and "clip_norm" not in options:
-        raise InputError(f"clipping {style!r} needs a clip_norm, and there is no default (1.0 is a common start)")
+        raise InputError(f"clipping {style!r} needs clip_norm; there is no default (1.0 is a common start)")
 
 
 def with_cheap_count(clipper: AdaptiveClipping, *, noise_multiplier: float) -> AdaptiveClipping:
