@@ -28,7 +28,7 @@ from holdfast.training import train
 def trained(plan: StudyPlan, run: RunPlan, data: DataSplits, *, test: bool) -> dict[str, Any]:
     """Trains one run and says in plain JSON what it promised, what it scored and how long it took."""
     began, worked = time.perf_counter(), time.process_time()
-    mechanism = make_mechanism(plan, run, len(data.train))
+    mechanism = make_mechanism(plan, run, data.train)
     fitted = train(
         make_task(plan),
         data,

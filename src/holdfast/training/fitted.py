@@ -81,7 +81,7 @@ class FittedModel:
     def evidence(self) -> Evidence:
         """The promise, the cost in time, and the training curve."""
         return Evidence(
-            estimates=(*self._promise(), self._seconds_per_epoch(), self._parameters()),
+            estimates=(*self._promise(), self._seconds_per_epoch(), self._parameters(), *self._left_out()),
             curves=self._curves(),
             claims=() if self.claim is None else (self.claim,),
             notes=_NOTES if self.claim else (),
@@ -127,6 +127,19 @@ class FittedModel:
             unit="parameters",
             direction="neither",
             method="trainable ones, counted",
+        )
+
+    def _left_out(self) -> Iterator[Estimate]:
+        if not self.history.clipping.not_finite:
+            return
+        yield Estimate(
+            name="examples_left_out",
+            subject=self.name,
+            value=float(self.history.clipping.not_finite),
+            unit="examples",
+            direction="lower is better",
+            method="counted over all steps, because the norm of their gradient was not finite",
+            conditions={"privacy": "counted without noise, so it is not covered by the claim"},
         )
 
     def _curves(self) -> tuple[Curve, ...]:
