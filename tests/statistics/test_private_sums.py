@@ -4,14 +4,29 @@ The tests of bugs after "Finding private bugs" (debugging of DP-SGD implementati
 mechanism must fail for a clipper or a noise that is broken in a way in which published implementations were broken.
 """
 
+import dataclasses
+
+import dp_accounting
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import optimize, stats
 from torch import Tensor, nn
 
 from holdfast.core.randomness import Streams
-from holdfast.privacy import Execution, MicroBatchClipping, PerExampleClipping, PoissonSampler, dp_sgd, edp_sgd
+from holdfast.privacy import (
+    AdaptiveClipping,
+    AutomaticClipping,
+    ClippingState,
+    Execution,
+    MicroBatchClipping,
+    PerExampleClipping,
+    PerLayerClipping,
+    PoissonSampler,
+    dp_sgd,
+    edp_sgd,
+    epsilon,
+)
 from holdfast.privacy.sums import plain
 
 CLIP = 0.7
@@ -41,9 +56,9 @@ class Problem:
     def losses_of(self, indices) -> Tensor:
         return self.scale * nn.functional.cross_entropy(self.model(self.ids[indices]), self.labels[indices], reduction="none")
 
-    def sum(self, clipper, indices, step: int = 0) -> Tensor:
+    def sum(self, clipper, indices, step: int = 0, **more) -> Tensor:
         total = clipper.clipped_sum(
-            self.model, self.losses_of, np.asarray(indices), streams=Streams.from_seed(1), step=step, execution=Execution()
+            self.model, self.losses_of, np.asarray(indices), streams=Streams.from_seed(1), step=step, execution=Execution(), **more
         )
         return torch.cat([gradient.flatten() for gradient in total.values()])
 
@@ -55,6 +70,13 @@ class ClipsTheBatch(PerExampleClipping):
         total = plain(model, losses_of, indices, execution=execution)
         norm = torch.cat([g.flatten() for g in total.values()]).norm()
         return {name: g * min(1.0, len(indices) * self.clip_norm / float(norm)) for name, g in total.items()}
+
+
+class GivesEveryLayerTheWholeThreshold(PerLayerClipping):
+    """Planted bug: each layer may be as long as all of them together."""
+
+    def thresholds(self, sizes):
+        return dict.fromkeys(sizes, self.clip_norm)
 
 
 class ForgetsTheEmbedding(PerExampleClipping):
@@ -85,6 +107,12 @@ def worst_change(clipper, *, seeds: int = 12) -> float:
     "clipper",
     [
         PerExampleClipping(clip_norm=CLIP),
+        PerLayerClipping(clip_norm=CLIP),
+        PerLayerClipping(clip_norm=CLIP, layer_scaling="dimension"),
+        PerLayerClipping(clip_norm=CLIP, layer_scaling={"words": 1.0, "head": 5.0}),
+        AutomaticClipping(),
+        AutomaticClipping(gamma=1.0),
+        AdaptiveClipping(clip_norm=CLIP, quantile=0.5, count_noise=2.0),
         MicroBatchClipping(clip_norm=CLIP, micro_batches=1, micro_batch_size=12),
         MicroBatchClipping(clip_norm=CLIP, micro_batches=4, micro_batch_size=3),
         MicroBatchClipping(clip_norm=CLIP, micro_batches=4, micro_batch_size=3, layer_scaling="dimension"),
@@ -95,9 +123,102 @@ def test_no_example_moves_the_sum_by_more_than_claimed(clipper):
     assert 0.1 < worst_change(clipper) <= 1 + 1e-5
 
 
-@pytest.mark.parametrize("bug", [ClipsTheBatch, ForgetsTheEmbedding])
+@pytest.mark.parametrize("bug", [ClipsTheBatch, ForgetsTheEmbedding, GivesEveryLayerTheWholeThreshold])
 def test_a_clipper_with_a_planted_bug_exceeds_its_claim(bug):
     assert worst_change(bug(clip_norm=CLIP)) > 1.05
+
+
+class ForgetsTheCount(AdaptiveClipping):
+    """Planted bug: the sum gets the noise of flat clipping, as if the count were free."""
+
+    def noise_deviation(self, noise_multiplier, state=None):
+        return noise_multiplier * (self.clip_norm if state is None else state.clip_norm)
+
+
+def worst_joint_change(clipper, multiplier: float, *, replace: bool) -> float:
+    """Largest change of sum and count together, each in units of its own noise, as a share of what the multiplier claims."""
+    worst = 0.0
+    for seed in range(4):
+        problem, batch = Problem(seed), np.arange(12)
+
+        def released(indices, problem=problem) -> Tensor:
+            state = ClippingState(clip_norm=CLIP)
+            total = problem.sum(clipper, indices, state=state).double() / clipper.noise_deviation(multiplier, ClippingState(clip_norm=CLIP))
+            return torch.cat([total, torch.tensor([state.balance / clipper.count_noise])])
+
+        for gone in batch:
+            left = np.delete(batch, gone)
+            other = np.concatenate([left, [20 + gone]]) if replace else left
+            worst = max(worst, float((released(batch) - released(other)).norm()))
+    return worst * multiplier / clipper.sensitivity("replace-one" if replace else "zero-out") * clipper.clip_norm
+
+
+@pytest.mark.parametrize("replace", [False, True], ids=["leaves", "is replaced"])
+def test_sum_and_count_together_move_by_no_more_than_the_multiplier_claims(replace):
+    options = {"clip_norm": 5.0, "quantile": 0.5, "count_noise": 1.2}
+    assert 0.6 < worst_joint_change(AdaptiveClipping(**options), 1.1, replace=replace) <= 1 + 1e-5
+    if not replace:
+        assert worst_joint_change(ForgetsTheCount(**options), 1.1, replace=replace) > 1.08
+
+
+def gaussian_epsilon(multipliers: list[float], delta: float) -> float:
+    """Epsilon of Gaussian mechanisms one after the other, in closed form (Balle and Wang 2018, theorem 8)."""
+    mu = sum(multiplier**-2 for multiplier in multipliers) ** 0.5
+
+    def excess(eps: float) -> float:
+        return stats.norm.cdf(mu / 2 - eps / mu) - np.exp(eps) * stats.norm.cdf(-mu / 2 - eps / mu) - delta
+
+    return float(optimize.brentq(excess, 0, 300))
+
+
+def released_multipliers(mechanism) -> list[float]:
+    """Of everything that a step of adaptive clipping releases: the ratio of its noise to the most that one example moves it."""
+    clipper = mechanism.clipper
+    return [mechanism.standard_deviation(0) / clipper.clip_norm, clipper.count_noise / 0.5]
+
+
+def adaptive(*, forgetful: bool = False, **plan):
+    mechanism = dp_sgd(clipping="adaptive", clip_norm=2.0, count_noise=0.9, noise_multiplier=1.3, delta=1e-5, **plan)
+    clipper = mechanism.clipper
+    forgets = ForgetsTheCount(clip_norm=2.0, quantile=clipper.quantile, count_noise=clipper.count_noise)
+    return dataclasses.replace(mechanism, clipper=forgets) if forgetful else mechanism
+
+
+def test_the_account_covers_sum_and_count_where_everybody_takes_part():
+    """Full batches: the account against the closed form for two Gaussian releases a step."""
+    plan = {"examples": 40, "batch_size": 40, "steps": 6, "sampler": "shuffled"}
+    for forgetful in (False, True):
+        mechanism = adaptive(**plan, forgetful=forgetful)
+        true = gaussian_epsilon(released_multipliers(mechanism) * 6, 1e-5)
+        if forgetful:
+            assert mechanism.epsilon() < 0.9 * true
+        else:
+            assert mechanism.epsilon() == pytest.approx(true, rel=1e-3)
+
+
+def test_the_account_covers_sum_and_count_of_sampled_batches():
+    """The same against dp-accounting's own composition of the two releases inside one Poisson-sampled event."""
+    plan = {"examples": 400, "batch_size": 20, "steps": 50, "sampler": "poisson"}
+    for forgetful in (False, True):
+        mechanism = adaptive(**plan, forgetful=forgetful)
+        both = dp_accounting.ComposedDpEvent([dp_accounting.GaussianDpEvent(value) for value in released_multipliers(mechanism)])
+        event = dp_accounting.PoissonSampledDpEvent(0.05, both)
+        true = dp_accounting.rdp.RdpAccountant().compose(event, 50).get_epsilon(1e-5)
+        claimed = epsilon(mechanism.ledger(), 1e-5, accountant="rdp")
+        if forgetful:
+            assert claimed < 0.95 * true
+        else:
+            assert claimed == pytest.approx(true, rel=1e-6)
+
+
+def test_the_noise_of_the_count_has_the_scale_that_is_accounted_for():
+    clipper, moves = AdaptiveClipping(clip_norm=1.0, quantile=0.5, count_noise=3.0, learning_rate=1.0), []
+    for step in range(2000):
+        state = ClippingState()
+        clipper.adapt(state, expected=100, noise=True, streams=Streams.from_seed(5), step=step)
+        moves.append(-100 * np.log(state.clip_norm))
+    assert right_scale(torch.tensor(moves), 3.0)
+    assert not right_scale(torch.tensor(moves), 2.0)
 
 
 def test_micro_batches_reach_twice_the_clip_norm():
@@ -160,8 +281,15 @@ def right_scale(draws: Tensor, deviation: float) -> bool:
     [
         (dp_sgd(examples=100, batch_size=10, steps=60, clip_norm=0.5, noise_multiplier=1.3, delta=1e-5), 0.65),
         (edp_sgd(examples=100, batch_size=10, steps=60, clip_norm=0.5, noise_multiplier=1.3, delta=1e-5, micro_batch_size=5), 0.65),
+        (dp_sgd(examples=100, batch_size=10, steps=60, clipping="automatic", noise_multiplier=1.3, delta=1e-5), 1.3),
+        (
+            dp_sgd(
+                examples=100, batch_size=10, steps=60, clipping="adaptive", clip_norm=0.5, count_noise=1.3, noise_multiplier=1.3, delta=1e-5
+            ),
+            0.5 * 1.3 / 0.75**0.5,
+        ),
     ],
-    ids=["dp-sgd", "edp-sgd"],
+    ids=["dp-sgd", "edp-sgd", "automatic", "adaptive"],
 )
 def test_noise_has_the_claimed_scale_and_a_wrong_one_is_rejected(mechanism, deviation):
     assert right_scale(noise_of(mechanism, steps=60), deviation)
