@@ -11,7 +11,7 @@ import torch
 
 from holdfast.core.evidence import Evidence
 from holdfast.data import DataSplits
-from holdfast.privacy import Mechanism
+from holdfast.privacy import Mechanism, kernels
 from holdfast.runs import RunRecord, now
 
 VERSIONS = ("holdfast", "torch", "dp-accounting", "numpy", "scikit-learn", "seqeval")
@@ -45,6 +45,11 @@ def new_record(
 
 
 def environment() -> dict[str, Any]:
-    """Versions, platform and threads."""
-    versions = {name: metadata.version(name) for name in VERSIONS}
-    return {"python": platform.python_version(), "platform": platform.platform(), "threads": torch.get_num_threads(), "versions": versions}
+    """Versions, platform, threads, and what does the arithmetic of private training."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "kernels": kernels.backend(),
+        "versions": {name: metadata.version(name) for name in VERSIONS},
+    }

@@ -10,6 +10,7 @@ import torch
 from holdfast import audit, privacy
 from holdfast.core.errors import InputError, PreflightError, TrainingStopped
 from holdfast.data import DataSplits
+from holdfast.privacy import kernels
 from holdfast.tasks import Classification, IntentSlot
 from holdfast.training import TrainingSettings, train
 
@@ -34,6 +35,7 @@ def test_gives_a_model_with_everything_that_the_pillars_ask_for(data, model, mec
     assert (found.estimate("epsilon_naive") is not None) == (mechanism.name == "edp-sgd")
     assert fitted.record.evidence.estimate("intent_accuracy", fitted.name) is not None
     assert json.loads(json.dumps(fitted.record.to_json()))
+    assert fitted.record.environment["kernels"] == kernels.backend()
     scores = audit.loss_threshold(fitted, members=data.train, nonmembers=data.test)
     assert scores.evidence(fitted.claim, subject=fitted.name).estimate("membership_auc").value is not None
 
