@@ -36,8 +36,14 @@ class AdaptiveClipping:
     Guarantee:
         Adding, removing or zeroing out one example changes the sum by at most the C in force and the centred count by at most
         1/2; replacing one, by twice as much. A noise multiplier z is the ratio for both together: the sum gets noise of
-        ``C / sqrt(z^-2 - (2 s)^-2)``, a little more than ``z C``, and sum and count together are one Gaussian mechanism with
+        ``g = C / sqrt(z^-2 - (2 s)^-2)``, a little more than ``z C``, and sum and count together are one Gaussian mechanism with
         multiplier z. So the event of a step is that of flat clipping, and the count is paid for.
+
+        Proof. Divide each release by its noise: the vector (sum / g, centred count / s) is released with unit noise in every
+        coordinate. One example adds to it ``(h / g, +-1/2 / s)`` with ``|h| <= C``, or nothing where it is out (zeroed out
+        included: then it counts in neither). So it moves the vector by at most ``sqrt(C^2 / g^2 + 1 / (4 s^2)) = 1/z``, twice
+        that where it is replaced. Both parts are of one sample, so sampling amplifies the pair as it does a sum; C comes from
+        earlier releases, so steps compose as those of a fixed C do; everything after the release is post-processing.
 
     Edge cases:
         As in flat clipping. An example whose norm is not finite counts as above C. b is held to [0, 1] after the noise, so C
