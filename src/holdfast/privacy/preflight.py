@@ -15,12 +15,13 @@ from torch.overrides import TorchFunctionMode
 from holdfast.core.errors import HoldfastError, PreflightError
 from holdfast.core.randomness import Streams
 from holdfast.privacy.clipping import Execution, Indices, LossesOf, MicroBatchClipping
-from holdfast.privacy.engine import Gradients, Tape, trainable
+from holdfast.privacy.engine import Gradients, Tape, recording, trainable
 from holdfast.privacy.mechanism import Mechanism
 from holdfast.privacy.sums import squared_norms
 
 TOLERANCE = 1e-3  # relative, of float32 losses and norms; a coupled loss or a wrong norm is off by far more
-PROBES = 3
+PROBES = 16
+COMPARED = 3  # of the probes, with examples run alone
 MOVED_AFTER = 20  # steps after which every trainable tensor must have moved
 
 
@@ -29,12 +30,12 @@ def preflight(model: nn.Module, losses_of: LossesOf, probes: Indices, mechanism:
 
     Checked: something is trainable; losses come one for each example. For private mechanisms also: no batch statistics;
     the loss of one example does not move when the others change; every layer has a rule; the engine's per-example
-    norms equal those of examples run alone.
+    norms equal those of examples run alone; nothing of one half of the probes arrives at the other.
 
     Args:
         model: The model, whose mode, weights and gradients are left as they were.
         losses_of: Gives one loss for each of the indices it is handed.
-        probes: Indices of a few examples, at least one; three are enough, of different lengths if possible.
+        probes: Indices of a few examples, at least one, of different lengths if possible; up to `PROBES` are looked at.
         mechanism: What it is to be trained with.
         execution: How the work will be done.
 
@@ -42,13 +43,15 @@ def preflight(model: nn.Module, losses_of: LossesOf, probes: Indices, mechanism:
         PreflightError: With every reason found, each with its cure.
     """
     check_model(model, private=mechanism.private)
-    probes = probes[:PROBES]
+    probes, many = probes[np.linspace(0, len(probes) - 1, min(len(probes), COMPARED)).astype(np.int64)], probes[:PROBES]
     with _without_chance(model, losses_of, probes, training=mechanism.private):
         reasons = list(_shape(losses_of, probes))
         if mechanism.private and not reasons:
             reasons += _coupling(losses_of, probes)
             if not isinstance(mechanism.clipper, MicroBatchClipping) and execution.engine == "book-keeping":
                 reasons += _norms(model, losses_of, probes, rows=execution.rows_per_example)
+                if not reasons:
+                    reasons += _apart(model, losses_of, next(iter(execution.parts(many))), rows=execution.rows_per_example)
     if reasons:
         raise PreflightError(reasons)
 
@@ -127,6 +130,19 @@ def _norms(model: nn.Module, losses_of: LossesOf, probes: Indices, *, rows: int)
             return
 
 
+def _apart(model: nn.Module, losses_of: LossesOf, probes: Indices, *, rows: int) -> list[str]:
+    """Looks for what reaches other examples, however little: a layer that takes positions for examples, or sorts them."""
+    for start in range(min(2, len(probes) - 1)):
+        with recording(model, len(probes), rows_per_example=rows) as tape:
+            losses_B = losses_of(probes)
+            half_B = torch.arange(len(probes), device=losses_B.device) % 2 == start
+            losses_B[half_B].sum().backward()
+        reasons = list(_of_one_half(tape, half_B))
+        if reasons:
+            return reasons
+    return []
+
+
 def check_first_batch(tape: Tape, losses_B: Tensor, streams: Streams) -> None:
     """Checks a recorded forward pass by two backward passes over it, each from the losses of one half of the examples.
 
@@ -159,7 +175,7 @@ def _of_one_half(tape: Tape, half_B: Tensor) -> Iterator[str]:
     largest = int(squared_B.where(half_B, -1).argmax())
     if not bool(torch.isfinite(squared_B).all()):
         return  # such an example gets weight zero
-    if bool((squared_B[~half_B] > (TOLERANCE**2 * squared_B[largest])).any()):
+    if bool((squared_B[~half_B] > 0).any()):  # where nothing arrives, all is zero exactly
         yield (
             "the losses couple examples: that of one depends on others of its batch, or a layer does not list the examples on its first "
             "axis in their order; drop losses over pairs in the batch, and put the examples first"

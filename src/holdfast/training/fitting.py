@@ -20,7 +20,7 @@ from holdfast.data import Dataset, DataSplits
 from holdfast.data.columns import USER_ID
 from holdfast.privacy import Mechanism
 from holdfast.privacy.clipping import Indices, LossesOf
-from holdfast.privacy.preflight import preflight
+from holdfast.privacy.preflight import PROBES, preflight
 from holdfast.privacy.users import UserGroups, UserLosses
 from holdfast.tasks import EncodedDataset, Task
 from holdfast.training import evaluation
@@ -181,8 +181,8 @@ def _seen_by(module: nn.Module, encoded: EncodedDataset) -> EncodedDataset:
 
 
 def _probes(mechanism: Mechanism) -> Indices:
-    """Three examples or users spread over the data, for preflight."""
-    return np.unique(np.linspace(0, mechanism.sampler.examples - 1, 3).astype(np.int64))
+    """Some examples or users spread over the data, for preflight."""
+    return np.unique(np.linspace(0, mechanism.sampler.examples - 1, PROBES).astype(np.int64))
 
 
 def _fingerprint(described: Mapping[str, Any], mechanism: Mechanism, data: DataSplits, seed: int | None) -> dict[str, Any]:
