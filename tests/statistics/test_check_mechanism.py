@@ -183,7 +183,9 @@ def other(kind: type[Mechanism], **more) -> Mechanism:
         (other(LedgerForHalf), "another number of events"),
         (other(LedgerWithMoreNoise), "claims noise of"),
     ],
-    ids=lambda value: type(value.clipper).__name__ + type(value.sampler).__name__ + type(value).__name__ if isinstance(value, Mechanism) else "",
+    ids=lambda value: (
+        "-".join(type(part).__name__ for part in (value, value.clipper, value.sampler)) if isinstance(value, Mechanism) else ""
+    ),
 )
 def test_a_planted_bug_is_found(mechanism, clause):
     with pytest.raises(AssertionError, match=clause):
