@@ -35,8 +35,10 @@ def add(commands: Commands[Any]) -> None:
     """Describes the arguments."""
     parser = command(commands, "budget", run=run, help="epsilon of a plan, or the noise for a target epsilon", text=_TEXT)
     parser.add_argument("--mechanism", choices=["dp-sgd", "edp-sgd"], default="dp-sgd", help="how gradients are clipped (default: dp-sgd)")
-    parser.add_argument("--examples", type=int, required=True, metavar="N", help="number of training examples")
-    parser.add_argument("--batch-size", type=int, required=True, metavar="N", help="expected size of a batch")
+    parser.add_argument("--examples", type=int, required=True, metavar="N", help="number of training examples, or of users")
+    parser.add_argument("--batch-size", type=int, required=True, metavar="N", help="expected size of a batch, in the same unit")
+    units = ["example", "user"]
+    parser.add_argument("--unit", choices=units, default="example", help="whose data is protected, and what is counted (default: example)")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--epochs", type=float, metavar="X", help="expected passes over the data")
     length.add_argument("--steps", type=int, metavar="N", help="updates in all")
@@ -70,7 +72,6 @@ def _mechanism(args: argparse.Namespace) -> Mechanism:
     from holdfast.privacy import Budget
 
     return _maker(args)(
-        examples=args.examples,
         batch_size=args.batch_size,
         clip_norm=args.clip_norm,
         epochs=args.epochs,
@@ -87,13 +88,17 @@ def _mechanism(args: argparse.Namespace) -> Mechanism:
 def _maker(args: argparse.Namespace) -> Callable[..., Mechanism]:
     from holdfast.privacy import dp_sgd, edp_sgd
 
+    if args.unit == "user":
+        if args.mechanism != "dp-sgd":
+            raise InputError("edp-sgd protects examples; dp-sgd protects users as well")
+        return partial(dp_sgd, unit="user", users=args.examples, examples_per_user=1)  # how many take part costs no epsilon
     if args.mechanism == "dp-sgd":
         if args.micro_batch_size is not None:
             raise InputError("--micro-batch-size belongs to edp-sgd; dp-sgd clips every example by itself")
-        return dp_sgd
+        return partial(dp_sgd, examples=args.examples)
     if args.micro_batch_size is None:
         raise InputError("edp-sgd needs --micro-batch-size, the number of examples whose mean gradient is clipped")
-    return partial(edp_sgd, micro_batch_size=args.micro_batch_size)
+    return partial(edp_sgd, examples=args.examples, micro_batch_size=args.micro_batch_size)
 
 
 def _words(mechanism: Mechanism, claim: PrivacyClaim) -> list[str]:

@@ -51,6 +51,12 @@ def test_the_relation_follows_from_the_sampler(capsys: pytest.CaptureFixture[str
     assert "accounted without amplification" in shuffled["claim"]["sampler"]
 
 
+def test_a_plan_may_protect_users(capsys: pytest.CaptureFixture[str]):
+    found = budget(capsys, *PLAN, "--noise-multiplier", "1", "--unit", "user")
+    assert found["claim"]["unit"] == "user"
+    assert found["claim"]["epsilon"] == budget(capsys, *PLAN, "--noise-multiplier", "1")["claim"]["epsilon"]
+
+
 def test_words_carry_what_the_document_carries(capsys: pytest.CaptureFixture[str]):
     assert main(["budget", *MICRO, *PLAN, "--noise-multiplier", "1", "--clip-norm", "0.5"]) == 0
     printed = capsys.readouterr().out
@@ -79,6 +85,7 @@ def test_a_delta_above_one_over_n_is_named(capsys: pytest.CaptureFixture[str]):
         (PLAN, "error: one of the arguments --noise-multiplier --epsilon is required"),
         ([*PLAN, "--epsilon", "3", "--mechanism", "edp-sgd"], "error: edp-sgd needs --micro-batch-size"),
         ([*PLAN, "--epsilon", "3", "--micro-batch-size", "4"], "error: --micro-batch-size belongs to edp-sgd"),
+        ([*MICRO, *PLAN, "--epsilon", "3", "--unit", "user"], "error: edp-sgd protects examples"),
         ([*PLAN, "--epsilon", "many"], "error: argument --epsilon: invalid float value: 'many'"),
     ],
 )
