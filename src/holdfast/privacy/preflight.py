@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from holdfast.core.errors import HoldfastError, PreflightError
 from holdfast.core.randomness import Streams
-from holdfast.privacy.clipping import Execution, Indices, LossesOf, MicroBatchClipping
+from holdfast.privacy.clipping import Clipper, Execution, Indices, LossesOf, MicroBatchClipping, PerLayerClipping
 from holdfast.privacy.engine import Gradients, Tape, recording, trainable
 from holdfast.privacy.mechanism import Mechanism
-from holdfast.privacy.sums import squared_norms
+from holdfast.privacy.sums import layer_sizes, squared_norms
 
 TOLERANCE = 1e-3  # relative, of float32 losses and norms; a coupled loss or a wrong norm is off by far more
 PROBES = 16
@@ -41,8 +41,10 @@ def preflight(model: nn.Module, losses_of: LossesOf, probes: Indices, mechanism:
 
     Raises:
         PreflightError: With every reason found, each with its cure.
+        InputError: If layer-wise thresholds name other layers than the model has.
     """
     check_model(model, private=mechanism.private)
+    check_layers(model, mechanism.clipper)
     probes, many = probes[np.linspace(0, len(probes) - 1, min(len(probes), COMPARED)).astype(np.int64)], probes[:PROBES]
     with _without_chance(model, losses_of, probes, training=mechanism.private):
         reasons = list(_shape(losses_of, probes))
@@ -71,6 +73,20 @@ def check_model(model: nn.Module, *, private: bool) -> None:
     reasons = _batch_statistics(model) if private else []
     if reasons:
         raise PreflightError(reasons)
+
+
+def check_layers(model: nn.Module, clipper: Clipper) -> None:
+    """Refuses layer-wise thresholds for other layers than the model has, before anything is reserved.
+
+    Args:
+        model: The model, frozen where it is to stay frozen.
+        clipper: Of any style.
+
+    Raises:
+        InputError: If its weights do not name exactly the layers that are trained.
+    """
+    if isinstance(clipper, PerLayerClipping | MicroBatchClipping):
+        clipper.thresholds(layer_sizes(model))
 
 
 def _shape(losses_of: LossesOf, probes: Indices) -> Iterator[str]:

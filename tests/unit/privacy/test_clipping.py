@@ -20,8 +20,10 @@ from holdfast.privacy import (
     MicroBatchClipping,
     PerExampleClipping,
     PerLayerClipping,
+    attach,
     dp_sgd,
 )
+from holdfast.privacy.preflight import preflight
 from holdfast.privacy.sums import layer_of, layer_sizes
 
 PLAN = {"examples": 1000, "batch_size": 50, "epochs": 2, "noise_multiplier": 1.0, "delta": 1e-5}
@@ -133,6 +135,25 @@ def test_weights_must_name_the_layers_and_be_positive():
     for weights in ({"words": 1.0}, {"words": 1.0, "norm": 0.0, "head": 1.0}, {"words": 1.0, "norm": math.inf, "head": 1.0}):
         with pytest.raises(InputError, match=r"for each of \['head', 'norm', 'words'\]"):
             problem.sums(PerLayerClipping(clip_norm=1.0, layer_scaling=weights), [0])
+
+
+@pytest.mark.parametrize("engine", ["book-keeping", "loop"])
+def test_weights_for_other_layers_are_refused_before_anything_is_reserved(engine, tmp_path):
+    problem = Problem()
+    mechanism = dp_sgd(**PLAN, clipping="per-layer", clip_norm=1.0, layer_scaling={"words": 1.0, "nrom": 1.0, "head": 1.0})
+    with pytest.raises(InputError, match=r"for each of \['head', 'norm', 'words'\]"):
+        preflight(problem.model, problem.losses_of, np.arange(3), mechanism, execution=Execution(engine=engine))
+    with (
+        pytest.raises(InputError, match=r"for each of \['head', 'norm', 'words'\]"),
+        attach(problem.model, mechanism, ledger=tmp_path / "a"),
+    ):
+        pass
+    assert not (tmp_path / "a").exists()
+    with attach(problem.model, dp_sgd(**PLAN, clipping="per-layer", clip_norm=1.0)):
+        pass
+
+
+def test_an_unknown_scaling_is_refused():
     with pytest.raises(InputError, match="layer_scaling is 'by size'"):
         PerLayerClipping(clip_norm=1.0, layer_scaling="by size")
 

@@ -42,6 +42,7 @@ class PrivateLoop:
     def __init__(self, model: nn.Module, mechanism: Mechanism, *, seed: int | None, ledger: Path | None) -> None:
         check_mechanism(mechanism)
         watching.check_model(model, private=mechanism.private)
+        preflight.check_layers(model, mechanism.clipper)
         self._model, self._mechanism, self._seed = model, mechanism, seed
         self._streams = Streams.from_seed(seed)
         self._clipping = mechanism.clipping_state()
