@@ -7,6 +7,8 @@ step. So nothing but the clipped sum has to travel, once a step.
 from __future__ import annotations
 
 import datetime
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +24,10 @@ from holdfast.privacy.engine import Gradients
 from holdfast.privacy.sums import complete
 
 PATIENCE = datetime.timedelta(days=7)  # the first process may evaluate for long; one that is gone is noticed at once
-GONE = "another process of this training has ended, so this one stops too; the last checkpoint and the spent budget are kept (--resume)"
+GONE = (
+    "another process of this training has ended, so this one stops too; the last checkpoint and the spent budget are kept, "
+    "go on with --resume"
+)
 
 
 @dataclass(frozen=True)
@@ -83,10 +88,9 @@ class Group(Place):
         self._all_reduce(flat)
         *pieces, rest = flat.split([*(gradient.numel() for gradient in total.values()), len(numbers)])
         failed, *sums = rest.tolist()
-        if failure is not None:
-            raise failure
         if failed:
-            raise TrainingStopped(GONE)
+            _wind_up()
+            raise failure or TrainingStopped(GONE)
         return {name: piece.view(gradient.shape) for (name, gradient), piece in zip(total.items(), pieces, strict=True)}, sums
 
     def tell(self, content: bytes = b"") -> bytes:
@@ -164,4 +168,11 @@ def _others_alive() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # what the back end raises when a connection is closed
+        _wind_up()
         raise TrainingStopped(GONE) from error
+
+
+def _wind_up() -> None:
+    """Has the process live long enough to say why it stops: torchrun asks all others to end as soon as the first one has."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -82,7 +82,7 @@ class Trainer:
         state = self._resumed() if resume else self._fresh()
         self.clipping = state.clipping
         movement = Movement(self.model, since=state.step)
-        with _stop_requests() as stop, torch.random.fork_rng(devices=[]):
+        with _stop_requests(once=self.group.size == 1) as stop, torch.random.fork_rng(devices=[]):
             while state.step < self.mechanism.steps:
                 stopped = self._stretch(state, stop, movement)
                 self._save(state)
@@ -208,8 +208,12 @@ class Trainer:
 
 
 @contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C or SIGTERM into a request to stop after the step; the second works as ever."""
+def _stop_requests(*, once: bool) -> Iterator[threading.Event]:
+    """Turns Ctrl-C or SIGTERM into a request to stop after the step.
+
+    Args:
+        once: The second one works as ever; else, where torchrun passes on what the terminal has sent already, it says nothing new.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -217,7 +221,8 @@ def _stop_requests() -> Iterator[threading.Event]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         stop.set()
-        signal.signal(number, before[signal.Signals(number)])
+        if once:
+            signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
@@ -226,4 +231,5 @@ def _stop_requests() -> Iterator[threading.Event]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is ask:  # a process that winds up ignores them for good
+                signal.signal(number, handler)
