@@ -80,7 +80,10 @@ def main() -> None:
     rounds, values = (1, 100_000) if arguments.quick else (7, 11_200_000)
     forward, backward = lstm_calls()
     cases = [
-        *((f"norms by Grams, B={b} T={t}, widths {INPUT_WIDTH} and {width}", gram_calls(b, t, width), BURST if t < 100 else 3) for b, t, width in GRAMS),
+        *(
+            (f"norms by Grams, B={b} T={t}, widths {INPUT_WIDTH} and {width}", gram_calls(b, t, width), BURST if t < 100 else 3)
+            for b, t, width in GRAMS
+        ),
         ("layer norm backward, B=32 T=128, width 256", norm_calls(), BURST),
         ("LSTM step forward, 2 directions, B=64, 256 units", forward, BURST),
         ("LSTM step backward", backward, BURST),
