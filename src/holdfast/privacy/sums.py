@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.core.errors import TrainingStopped
-from holdfast.privacy.clipping import Execution, Indices, LossesOf
+from holdfast.privacy.clipping import ClippingState, Execution, Indices, LossesOf
 from holdfast.privacy.engine import Gradients, Tape, add_into, recording, trainable
 
 Weigh = Callable[[Tensor], Tensor]
@@ -129,6 +129,7 @@ def micro_batch(
     divisor: int,
     thresholds: Callable[[Mapping[str, int]], Mapping[str, float]],
     execution: Execution,
+    state: ClippingState | None = None,
 ) -> Gradients:
     """The sum over micro-batches of their mean gradients, each clipped layer by layer.
 
@@ -139,6 +140,7 @@ def micro_batch(
         divisor: What a micro-batch's sum is divided by, whatever its size.
         thresholds: Gives the threshold of each layer from the layers' sizes.
         execution: How to do the work.
+        state: Where to count the micro-batches that were left out, whole or in a layer; None counts nowhere.
     """
     total: Gradients = {}
     bounds = thresholds(layer_sizes(model))
@@ -147,7 +149,7 @@ def micro_batch(
         for part in execution.parts(indices):
             add_into(mean, gradients_of(model, finite(losses_of(part)).sum() / divisor))
         with torch.no_grad():
-            add_clipped_by_layer(mean, bounds, into=total)
+            add_clipped_by_layer(mean, bounds, into=total, state=state)
     return complete(model, total)
 
 
@@ -159,19 +161,24 @@ def layer_sizes(model: nn.Module) -> dict[str, int]:
     return sizes
 
 
-def add_clipped_by_layer(gradients: Gradients, thresholds: Mapping[str, float], *, into: Gradients) -> None:
+def add_clipped_by_layer(
+    gradients: Gradients, thresholds: Mapping[str, float], *, into: Gradients, state: ClippingState | None = None
+) -> None:
     """Adds gradients scaled down layer by layer; a layer whose norm is not finite is left out.
 
     Args:
         gradients: By parameter name. Used up: where `into` has no such name yet, the tensor becomes the sum.
         thresholds: The bound of each layer, by the layer's name.
         into: The running sum, by parameter name.
+        state: Where to count gradients of which a layer was left out; None counts nowhere.
     """
     squared: dict[str, Tensor] = {}
     for name, gradient in gradients.items():
         part = torch.linalg.vector_norm(gradient).square()
         squared[layer_of(name)] = squared[layer_of(name)] + part if layer_of(name) in squared else part
     weights = {layer: float(clip_weights(value, thresholds[layer])) for layer, value in squared.items()}
+    if state is not None and not all(weights.values()):
+        state.leave_out(1)
     for name, gradient in gradients.items():
         weight = weights[layer_of(name)]
         if weight and name in into:

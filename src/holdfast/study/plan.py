@@ -233,15 +233,15 @@ def _check_parts(plan: StudyPlan, origin: str) -> None:
         plan.training_settings(run)
         plan.model_settings(run)
         if run.mechanism == "dp-sgd":
-            _check_clipping(run, plan.setting(run, "batch_size"))
+            _check_clipping(run, plan.setting(run, "batch_size"), origin)
 
 
-def _check_clipping(run: RunPlan, batch_size: int) -> None:
+def _check_clipping(run: RunPlan, batch_size: int, origin: str) -> None:
     options = {key: getattr(run, key) for key in CLIPPING_KEYS}
     try:
         clipper_of(check_style("flat" if run.clipping is None else run.clipping), batch_size=batch_size, **options)
     except InputError as error:
-        raise StudyError(f"run {run.name!r}: {error}") from error
+        raise StudyError(f"{origin}: run {run.name!r}: {error}") from error
 
 
 def _check_options(where: str, options: Mapping[str, Any], part: Callable[..., Any]) -> None:

@@ -16,7 +16,7 @@ from holdfast.core.claim import PrivacyClaim
 from holdfast.core.evidence import Curve, Estimate, Evidence, Interval
 from holdfast.data import Dataset, DataSplits
 from holdfast.models import Featuriser, Labels
-from holdfast.privacy import Mechanism
+from holdfast.privacy import Mechanism, MicroBatchClipping
 from holdfast.privacy.mechanism import NAIVE, SECOND_OPINION
 from holdfast.runs import RunRecord
 from holdfast.tasks import EncodedDataset, Prediction, Task
@@ -130,13 +130,14 @@ class FittedModel:
         )
 
     def _left_out(self) -> Iterator[Estimate]:
+        mechanism = self.mechanism
         if not self.history.clipping.not_finite:
             return
         yield Estimate(
-            name="examples_left_out",
+            name="gradients_left_out",
             subject=self.name,
             value=float(self.history.clipping.not_finite),
-            unit="examples",
+            unit="micro-batches" if isinstance(mechanism.clipper, MicroBatchClipping) else f"{mechanism.unit}s",
             direction="lower is better",
             method="counted over all steps, because the norm of their gradient was not finite",
             conditions={"privacy": "counted without noise, so it is not covered by the claim"},

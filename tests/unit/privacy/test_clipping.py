@@ -206,6 +206,19 @@ def test_a_norm_that_is_not_finite_has_weight_zero_is_counted_and_said_once(clip
     assert "the claim does not cover it" in line
 
 
+def test_a_micro_batch_with_a_norm_that_is_not_finite_is_counted_and_said_once(caplog):
+    clipper = MicroBatchClipping(clip_norm=0.7, micro_batches=3, micro_batch_size=4)
+    slots = clipper.assignment(np.arange(12), streams=Streams.from_seed(1), step=0)
+    problem, state = Problem(), ClippingState()
+    problem.broken[int(np.flatnonzero(slots == slots[0])[0])] = True
+    with caplog.at_level(logging.WARNING, "holdfast"):
+        total = flat(problem.sums(clipper, np.arange(12), state=state))
+        problem.sums(clipper, np.arange(12), state=state)
+    assert torch.isfinite(total).all()
+    assert state.not_finite == 2
+    assert len(caplog.records) == 1
+
+
 def clipper_state(clipper) -> ClippingState:
     return ClippingState(clip_norm=clipper.clip_norm if isinstance(clipper, AdaptiveClipping) else None)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.errors import InputError, StudyError
+from holdfast.privacy import AdaptiveClipping, AutomaticClipping
 from holdfast.study import parse_plan, phases, read_plan
+from holdfast.study.steps import make_mechanism
 
 GOOD = """
 title = "Two ways"
@@ -99,6 +101,15 @@ def test_mistakes_are_named_with_the_nearest_valid_word(old, new, message):
     assert old in GOOD
     with pytest.raises(InputError, match=message):
         parse(GOOD.replace(old, new, 1))
+
+
+def test_a_run_chooses_how_gradients_are_clipped():
+    plan = parse(GOOD.replace("clip_norm = 1.0", 'clipping = "automatic"\ngamma = 0.1'))
+    assert make_mechanism(plan, plan.run[1], range(200)).clipper == AutomaticClipping(gamma=0.1)
+    options = 'clipping = "adaptive"\nclip_norm = 2.0\nquantile = 0.3\nclip_learning_rate = 0.1\ncount_noise = 9.0'
+    plan = parse(GOOD.replace("clip_norm = 1.0", options))
+    expected = AdaptiveClipping(clip_norm=2.0, quantile=0.3, learning_rate=0.1, count_noise=9.0)
+    assert make_mechanism(plan, plan.run[1], range(200)).clipper == expected
 
 
 def test_a_missing_file_is_named(tmp_path):

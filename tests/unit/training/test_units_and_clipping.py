@@ -96,10 +96,10 @@ def test_an_adaptive_threshold_moves_towards_its_quantile_and_is_kept(data, mode
 
 def test_the_record_says_what_was_left_out_and_that_no_claim_covers_it(data, model):
     fitted = train(TASK, data, model=model, mechanism=adaptive(data), settings=SETTINGS, seed=1)
-    assert fitted.evidence().estimate("examples_left_out") is None
+    assert fitted.evidence().estimate("gradients_left_out") is None
     wild = replace(SETTINGS, learning_rate=1e12)  # the losses stay finite for a while, the gradients do not
     fitted = train(TASK, data, model=model, mechanism=adaptive(data), settings=wild, seed=1)
-    estimate = fitted.evidence().estimate("examples_left_out")
+    estimate = fitted.evidence().estimate("gradients_left_out")
     assert estimate.value == fitted.history.clipping.not_finite > 0
     assert "not covered by the claim" in estimate.conditions["privacy"]
 

@@ -79,8 +79,8 @@ class ClippingState:
     Args:
         clip_norm: Threshold in force, derived from released counts alone; None where the clipper has a fixed one.
         balance: Of the step in progress: examples within the threshold minus half of all. Private until noise is added.
-        not_finite: Examples that were left out so far because the norm of their gradient was infinite or not a number.
-            It is counted without noise, for whoever runs the training: no claim covers it.
+        not_finite: Examples (or users, or micro-batches) that were left out so far because the norm of their gradient was infinite
+            or not a number. It is counted without noise, for whoever runs the training: no claim covers it.
     """
 
     clip_norm: float | None = None
@@ -88,11 +88,11 @@ class ClippingState:
     not_finite: int = 0
 
     def leave_out(self, count: int) -> None:
-        """Counts examples that were left out, and warns at the first of a run."""
+        """Counts gradients that were left out, and warns at the first of a run."""
         if count and not self.not_finite:
             _LOG.warning(
-                "the gradient of %d example(s) has a norm that is not finite; such examples are left out and counted. Lower the learning "
-                "rate, or look for overlong examples. The count is private: the claim does not cover it",
+                "%d gradient(s) had a norm that is not finite; such gradients are left out and counted. Lower the learning rate, or look "
+                "for overlong examples. The count is private: the claim does not cover it",
                 count,
             )
         self.not_finite += count

@@ -102,7 +102,13 @@ class MicroBatchClipping:
         assigned = self.assignment(indices, streams=streams, step=step)
         micro_batches = [indices[assigned == slot] for slot in range(self.micro_batches)]
         return sums.micro_batch(
-            model, losses_of, micro_batches, divisor=self.micro_batch_size, thresholds=self.thresholds, execution=execution
+            model,
+            losses_of,
+            micro_batches,
+            divisor=self.micro_batch_size,
+            thresholds=self.thresholds,
+            execution=execution,
+            state=state,
         )
 
 

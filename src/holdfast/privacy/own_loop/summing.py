@@ -74,8 +74,8 @@ class ByExample:
 class ByMicroBatch:
     """The mean gradient of each micro-batch clipped layer by layer."""
 
-    def __init__(self, model: nn.Module, clipper: MicroBatchClipping) -> None:
-        self._model, self._divisor = model, clipper.micro_batch_size
+    def __init__(self, model: nn.Module, clipper: MicroBatchClipping, state: ClippingState) -> None:
+        self._model, self._divisor, self._state = model, clipper.micro_batch_size, state
         self._bounds = clipper.thresholds(sums.layer_sizes(model))
         self._mean: Gradients = {}
         self.total: Gradients = {}
@@ -89,7 +89,7 @@ class ByMicroBatch:
         add_into(self._mean, sums.gradients_of(self._model, losses_B.sum() / self._divisor))
         if closes:
             with torch.no_grad():
-                sums.add_clipped_by_layer(self._mean, self._bounds, into=self.total)
+                sums.add_clipped_by_layer(self._mean, self._bounds, into=self.total, state=self._state)
             self._mean = {}
 
 
@@ -120,7 +120,7 @@ def summing(model: nn.Module, clipper: Clipper, *, streams: Streams, step: int, 
         state: What the clipper carries from step to step.
     """
     if isinstance(clipper, MicroBatchClipping):
-        return ByMicroBatch(model, clipper)
+        return ByMicroBatch(model, clipper, state)
     if isinstance(clipper, NoClipping):
         return Plain(model)
     return ByExample(model, _rule_of(clipper)(model, streams=streams, step=step, state=state))
