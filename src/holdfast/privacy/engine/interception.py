@@ -95,7 +95,7 @@ class _Interceptor(TorchFunctionMode):
                 self._meeting.count_as_constant(tensor)
 
     def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        options = dict(kwargs or {})
+        options = kwargs or {}
         meeting = self._meeting
         if not torch.is_grad_enabled():
             self._runs_again |= meeting.meets_parameter(args, options)
@@ -113,22 +113,22 @@ class _Interceptor(TorchFunctionMode):
             result = self._by_rule(func, args, options)
         return self._alone(func, args, options) if result is NotImplemented else result
 
-    def _without_parameters(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    def _without_parameters(self, func: Any, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         result = func(*args, **options)
         self._meeting.follow_constants(func, args, options, result)
         return result
 
-    def _by_rule(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    def _by_rule(self, func: Any, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         rule: Callable[..., Any] | None = RULES.get(func)
         return NotImplemented if rule is None else rule(self._meeting, *args, **options)
 
-    def _look_around(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> None:
+    def _look_around(self, func: Any, args: Sequence[Any], options: Mapping[str, Any]) -> None:
         """Refuses to meet a parameter inside `torch.func`; notes whether the forward pass may run again in the backward pass."""
         if torch._C._functorch.peek_interpreter_stack() is not None:
             raise PreflightError([self._meeting.refusal("torch.vmap or another transform of torch.func", args, options)])
         self._runs_again = self._runs_again or torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
-    def _alone(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    def _alone(self, func: Any, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """Runs a function that may see parameters and constants alone."""
         meeting = self._meeting
         if not meeting.meets_parameter(args, options):  # looked-up rows that now belong to the examples
@@ -147,7 +147,7 @@ class _Interceptor(TorchFunctionMode):
             return meeting.derive(result, func, args)
         return type(result)(meeting.derive(one, func, args) if _learns(one) else one for one in result)
 
-    def _derivative(self, func: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    def _derivative(self, func: Any, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """Runs a backward pass; one for derivatives with respect to something else, such as inputs, records nothing."""
         meeting, given = self._meeting, inspect.signature(func).bind(*args, **options).arguments
         if given.get("create_graph"):

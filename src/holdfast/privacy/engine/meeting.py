@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,8 @@ class Meeting:
 
     def meets_parameter(self, args: Sequence[Any], options: Mapping[str, Any]) -> bool:
         """Whether a trainable parameter is among the arguments."""
-        return any(self.knows(tensor) for tensor in tensors_of(args, options))
+        wants, transposed = self.tape.wants, self._transposed  # this runs at every function of the forward pass
+        return any(wants(tensor) or id(tensor) in transposed for tensor in tensors_of(args, options))
 
     def knows(self, tensor: Any) -> bool:
         """Whether this is a trainable parameter or derived from such alone."""
@@ -95,15 +96,15 @@ class Meeting:
         if func in _MADE_OF_NOTHING:
             self.count_as_constant(result)
             return
-        given = list(tensors_of(args, options))
-        if not given or not self._constants:
-            return
+        given = tensors_of(args, options)
         known = [id(tensor) in self._constants for tensor in given]
+        if True not in known:
+            return
         if all(known):
             for one in result if isinstance(result, list | tuple) else [result]:
                 if isinstance(one, Tensor):
                     self.count_as_constant(one)
-        elif any(known) and not all(known):  # data were perhaps written into one of them
+        else:  # data were perhaps written into one of them
             for target in (given[0], options.get("out")):
                 if target is not None and id(target) in self._constants and (result is target or func is Tensor.__setitem__):
                     del self._constants[id(target)]
@@ -199,13 +200,15 @@ class Meeting:
         return functions.ByRow.apply(self.tape, self.plain(tensor), 0)  # type: ignore[no-any-return]
 
 
-def tensors_of(args: Sequence[Any], options: Mapping[str, Any]) -> Iterator[Tensor]:
+def tensors_of(args: Sequence[Any], options: Mapping[str, Any]) -> list[Tensor]:
     """The tensors among the arguments of a function, those in lists included."""
-    for value in (*args, *options.values()):
+    found: list[Tensor] = []
+    for value in (*args, *options.values()) if options else args:
         if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from (one for one in value if isinstance(one, Tensor))
+            found.append(value)
+        elif isinstance(value, (list, tuple)):  # faster than a union
+            found += [one for one in value if isinstance(one, Tensor)]
+    return found
 
 
 def replaced(change: Callable[[Any], Any], args: Sequence[Any], options: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
