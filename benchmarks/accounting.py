@@ -16,6 +16,7 @@ from holdfast.privacy.events import Ledger, PrivacyEvent
 
 PROBABILITY, MULTIPLIER, DELTA = 0.01, 1.0, 1e-5
 GRIDS = (1e-4, 1e-3, 5e-3)
+LEVELS = 20  # of noise that decays by 5 % each
 FINEST = f"PLD, grid {GRIDS[0]:g}"
 
 
@@ -27,9 +28,16 @@ def by_rdp(event: dp_accounting.DpEvent) -> float:
     return rdp.RdpAccountant().compose(event).get_epsilon(DELTA)
 
 
+def event(multiplier: float) -> PrivacyEvent:
+    return PrivacyEvent(sampler="poisson", sampling_probability=PROBABILITY, noise_multiplier=multiplier, neighbouring="add/remove")
+
+
 def ledger(steps: int, multiplier: float) -> Ledger:
-    step = PrivacyEvent(sampler="poisson", sampling_probability=PROBABILITY, noise_multiplier=multiplier, neighbouring="add/remove")
-    return Ledger.of([(step, steps)])
+    return Ledger.of([(event(multiplier), steps)])
+
+
+def decaying(steps: int, multiplier: float) -> Ledger:
+    return Ledger.of([(event(multiplier * 0.95**level), steps // LEVELS) for level in range(LEVELS)])
 
 
 def engines(steps: int) -> dict[str, Callable[[], object]]:
@@ -55,12 +63,18 @@ def main() -> None:
         for name, timing in timings.items()
     ]
     target = Budget(epsilon=8.0, delta=DELTA)
-    calls = {"holdfast": lambda: calibrate(lambda multiplier: ledger(steps, multiplier), target)}
-    search = interleaved(calls, repeats=1, warm_up=0)  # a second search would be answered from memory
+    searches = {
+        f"noise for epsilon 8: {steps:,} steps": lambda: calibrate(lambda multiplier: ledger(steps, multiplier), target),
+        f"noise for epsilon 8: {steps:,} steps, {LEVELS} levels": lambda: calibrate(lambda multiplier: decaying(steps, multiplier), target),
+    }
     rows = [
         *timed_rows("accounting", case, timings, ratio_to=FINEST),
         *compared(found, FINEST),
-        *timed_rows("accounting", f"noise for epsilon 8: {steps:,} steps", search, ratio_to=""),
+        *(
+            row  # timed once: a second search would be answered from memory
+            for name, search in searches.items()
+            for row in timed_rows("accounting", name, interleaved({"holdfast": search}, repeats=1, warm_up=0), ratio_to="")
+        ),
     ]
     report(rows, arguments.json)
 

@@ -9,6 +9,8 @@ from tests.oracles import rdp
 from holdfast.core.errors import InputError, RunError
 from holdfast.privacy import Budget, Ledger, PrivacyEvent, dp_sgd, edp_sgd, epsilon, from_dp_event, to_dp_event
 from holdfast.privacy.accounting import calibrate, calibration
+from holdfast.privacy.accounting.account import _grid as grid_of
+from holdfast.privacy.accounting.account import spent
 from holdfast.privacy.accounting.loss_distribution import subsampled_gaussian
 from holdfast.privacy.sampling import free_cap
 
@@ -202,6 +204,14 @@ def test_an_event_that_no_ledger_holds_is_refused():
         from_dp_event(laplace, "add/remove")
     with pytest.raises(InputError, match="GaussianDpEvent is not what to_dp_event gives"):
         from_dp_event(dp_accounting.GaussianDpEvent(1.0), "add/remove")
+
+
+def test_a_wider_grid_for_many_levels_errs_little_and_on_the_safe_side():
+    ledger = Ledger.of([(poisson(1.5 * 0.97**level), 20) for level in range(25)])
+    assert grid_of(ledger) == pytest.approx(2.5e-3)
+    finest, usual, coarse = (spent(ledger, 1e-5, coarseness=coarseness) for coarseness in (0.4, 1.0, 4.0))
+    assert finest <= usual <= coarse
+    assert usual == pytest.approx(finest, rel=5e-4)
 
 
 def test_more_of_anything_costs_more():
