@@ -81,12 +81,29 @@ def test_the_second_opinion_agrees_with_a_textbook_accountant_and_bounds_the_fir
     assert epsilon(ledger, 1e-5) <= second * 1.001
 
 
-def test_agrees_with_the_accountant_of_opacus():
+@pytest.mark.parametrize(
+    ("event", "sigma", "q", "steps"),
+    [
+        (poisson(1.0, 0.01), 1.0, 0.01, 1000),
+        (truncated(free_cap(13_000, 512, steps=500, delta=1e-5)), 1.0, Q, 500),
+        (shuffled(4.0), 4.0, 1.0, 20),
+    ],
+    ids=["poisson", "truncated", "shuffled"],
+)
+def test_agrees_with_the_accountant_of_opacus(event, sigma, q, steps):
     from opacus.accountants import PRVAccountant
 
     other = PRVAccountant()
-    other.history = [(1.0, 0.01, 1000)]
-    assert epsilon(Ledger.of([(poisson(1.0, 0.01), 1000)]), 1e-5) == pytest.approx(other.get_epsilon(1e-5), rel=0.01)
+    other.history = [(sigma, q, steps)]
+    assert epsilon(Ledger.of([(event, steps)]), 1e-5) == pytest.approx(other.get_epsilon(1e-5), rel=0.01)
+
+
+@pytest.mark.parametrize("event", [truncated(free_cap(13_000, 512, steps=500, delta=1e-5)), shuffled(4.0)], ids=["truncated", "shuffled"])
+def test_the_second_opinion_on_every_sampler_is_that_of_the_textbook(event):
+    second = epsilon(Ledger.of([(event, 300)]), 1e-5, accountant="rdp")
+    textbook = rdp.epsilon(event.sampling_probability, event.noise_multiplier, 300, 1e-5)
+    assert epsilon(Ledger.of([(event, 300)]), 1e-5) <= second <= textbook * 1.001
+    assert second > 0.75 * textbook
 
 
 @pytest.mark.parametrize("target", [0.1, 1.0, 8.0, 40.0])
