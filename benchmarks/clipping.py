@@ -42,7 +42,7 @@ def rows_of(options: argparse.Namespace) -> Iterator[Row]:
 
     effort = Effort()
     if options.quick:
-        effort = Effort(limit=10, rows=4, ours=12.0, others=1.0, memory_of=("opacus-ghost",), memory_steps=1, lead_in=0.0)
+        effort = Effort(limit=10, rows=4, ours=8.0, others=1.0, memory_of=("opacus-ghost",), memory_steps=1, lead_in=0.0)
     if options.tiny:
         effort = Effort(wanted=1, limit=1, memory_steps=1, lead_in=0.0)
     if options.samples is not None:

@@ -19,7 +19,7 @@ def named_trainable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 class _Comparator:
-    """A model with its rows, and SGD on the mean of the clipped gradients.
+    """A model with its rows, and SGD on the sum of the clipped gradients, its learning rate divided by the batch size.
 
     Args:
         model: The engine's own.
@@ -31,12 +31,11 @@ class _Comparator:
     def __init__(self, model: nn.Module, data: Data, *, case: Case, clip_norm: float) -> None:
         self.model, self.data, self.case, self.clip_norm = model, data, case, clip_norm
         self.parameters = named_trainable(model)
-        self.optimizer = torch.optim.SGD(self.parameters.values(), lr=LEARNING_RATE)
+        self.optimizer = torch.optim.SGD(self.parameters.values(), lr=LEARNING_RATE / case.shape.batch)
 
     def step(self, number: int) -> None:
-        """Clipped sum, division, step."""
+        """Clipped sum, step."""
         total = self.clipped_sum(self.case.indices(number))
-        torch._foreach_div_(list(total.values()), self.case.shape.batch)
         for name, parameter in self.parameters.items():
             parameter.grad = total[name]
         self.optimizer.step()
@@ -90,7 +89,6 @@ class OpacusHooks(_Comparator):
 
     def __init__(self, model: nn.Module, data: Data, *, case: Case, clip_norm: float) -> None:
         super().__init__(_readied(model), data, case=case, clip_norm=clip_norm)
-        self.optimizer.param_groups[0]["lr"] = LEARNING_RATE / case.shape.batch  # of a sum, not of a mean
         self.noise = {"noise_multiplier": 0.0, "max_grad_norm": clip_norm, "expected_batch_size": None, "loss_reduction": "sum"}
         self.wrapped, self.private = self._wrapped()
 

@@ -74,7 +74,9 @@ class Plain:
 
 @dataclass
 class Holdfast:
-    """A mechanism of the library in the loop of its trainer: clipped sum, noise with division, step.
+    """A mechanism of the library in the loop of its trainer: clipped sum, noise, step.
+
+    Noise and division are one pass over the sum; where noise is excluded the learning rate divides, as in the comparators.
 
     Args:
         work: What it is built for.
@@ -88,14 +90,16 @@ class Holdfast:
         self.model, data = self.work.parts()
         self.losses_of = losses_of(self.model, data)
         self.parameters = comparators.named_trainable(self.model)
-        self.optimizer = torch.optim.SGD(self.parameters.values(), lr=LEARNING_RATE)
+        rate = LEARNING_RATE if self.mechanism.private else LEARNING_RATE / self.mechanism.divisor
+        self.optimizer = torch.optim.SGD(self.parameters.values(), lr=rate)
         self.execution = Execution(physical_batch_size=self.work.case.shape.batch)
         self.streams = Streams.from_seed(0)
 
     def step(self, number: int) -> None:
         """One update, as `training.trainer` makes it."""
         total = self._sum(self.work.case.indices(number), number)
-        self.mechanism.add_noise(total, streams=self.streams, step=number, scale=1 / self.mechanism.divisor)
+        if self.mechanism.private:
+            self.mechanism.add_noise(total, streams=self.streams, step=number, scale=1 / self.mechanism.divisor)
         for name, parameter in self.parameters.items():
             parameter.grad = total[name]
         self.optimizer.step()
