@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,8 @@ def preflight(model: nn.Module, losses_of: LossesOf, probes: Indices, mechanism:
     check_layers(model, mechanism.clipper)
     probes, many = probes[np.linspace(0, len(probes) - 1, min(len(probes), COMPARED)).astype(np.int64)], probes[:PROBES]
     with _without_chance(model, losses_of, probes, training=mechanism.private):
-        reasons = list(_shape(losses_of, probes))
+        kept = Kept.of(model)
+        reasons = list(_shape(losses_of, probes)) + (kept.changes(model) if mechanism.private else [])
         if mechanism.private and not reasons:
             reasons += _coupling(losses_of, probes)
             if not isinstance(mechanism.clipper, MicroBatchClipping) and execution.engine == "book-keeping":
@@ -144,6 +146,36 @@ def _norms(model: nn.Module, losses_of: LossesOf, probes: Indices, *, rows: int)
                 "a layer sees examples in another order than the batch, or is reused in a way that has no rule; set engine='loop'"
             )
             return
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The buffers that a saved model holds: what a forward pass writes there leaves with the model, without noise.
+
+    Args:
+        versions: Name to identity and version of every floating-point buffer of the state dict.
+    """
+
+    versions: dict[str, tuple[int, int]]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Kept:
+        """The buffers as they are now."""
+        found = {}
+        for path, module in model.named_modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                if name not in module._non_persistent_buffers_set and buffer.is_floating_point():
+                    found[f"{path}.{name}" if path else name] = (id(buffer), buffer._version)
+        return cls(found)
+
+    def changes(self, model: nn.Module) -> list[str]:
+        """What a forward pass wrote since, each as a reason to refuse the model."""
+        changed = sorted(name for name, found in Kept.of(model).versions.items() if self.versions.get(name, found) != found)
+        return [
+            f"the forward pass changes the buffer {name}, which is saved with the model without clipping and noise; freeze it, or "
+            "register it with persistent=False"
+            for name in changed
+        ]
 
 
 def _apart(model: nn.Module, losses_of: LossesOf, probes: Indices, *, rows: int) -> list[str]:

@@ -536,6 +536,41 @@ def test_models_without_promise_are_refused(model):
         pass  # nothing is promised, so nothing is refused
 
 
+class Remembers(Tagger):
+    """Keeps a running mean of what it saw, as some layers do beside batch normalisation."""
+
+    def __init__(self, *, kept: bool):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(6), persistent=kept)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
+
+    def forward(self, ids_BT):
+        with torch.no_grad():
+            self.mean.lerp_(self.embedding(ids_BT).mean((0, 1)), 0.1)
+            self.calls += 1
+        return super().forward(ids_BT)
+
+
+def test_a_model_that_writes_what_it_saw_into_its_state_is_refused(dataset):
+    """Or the mean of the private data would be saved with the model."""
+    plan, model = mechanism(batch_size=12), Remembers(kept=True)
+    with privacy.attach(model, plan, seed=3) as private:
+        losses = losses_of(model, next(drawn := private.batches(dataset)))
+        with pytest.raises(PreflightError, match="changes the buffer mean, which is saved with the model"):
+            private.step(losses, sgd(model))
+        drawn.close()
+        with pytest.raises(PreflightError, match="changes the buffer mean"):
+            private.batches(dataset, probe=lambda batch: losses_of(model, batch))
+    run(Remembers(kept=False), plan, dataset)
+    run(Remembers(kept=True), privacy.non_private(examples=N, batch_size=8, epochs=1), dataset)
+
+
+def test_layer_wise_thresholds_for_other_layers_are_refused_at_once(model):
+    plan = replace(mechanism(), clipper=clipping.PerLayerClipping(clip_norm=0.3, layer_scaling={"nothing": 1.0}))
+    with pytest.raises(InputError, match="nothing"):
+        attach_and_leave(model, plan)
+
+
 def test_an_optimiser_that_updates_something_else_is_refused(model, dataset):
     other = nn.Linear(2, 2)
     with privacy.attach(model, mechanism(), seed=3) as private:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from itertools import tee
 from pathlib import Path
@@ -13,19 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.overrides import _get_current_function_mode
 
 from holdfast.core.claim import PrivacyClaim
-from holdfast.core.errors import InputError, PreflightError, RunError
+from holdfast.core.errors import InputError, RunError
 from holdfast.core.randomness import Streams
 from holdfast.privacy import preflight, sums
 from holdfast.privacy.clipping import ClippingState, Execution, Indices
-from holdfast.privacy.engine import Tape
 from holdfast.privacy.events import Ledger
 from holdfast.privacy.mechanism import Mechanism
 from holdfast.privacy.own_loop import watching
 from holdfast.privacy.own_loop.account import Account
 from holdfast.privacy.own_loop.drawing import Collate, Source
+from holdfast.privacy.own_loop.passes import Pass
 from holdfast.privacy.own_loop.summing import Part, Summing, check_mechanism, parts, summing
 
 
@@ -53,11 +51,8 @@ class PrivateLoop:
         self._taken = self._began = 0
         self._looked = self._rehearsed = False
         self._sum: Summing | None = None
-        self._part: Part | None = None  # the part that was handed out and waits for its step
+        self._pass: Pass | None = None  # the part that was handed out and waits for its step
         self._optimizer: torch.optim.Optimizer | None = None
-        self._open = ExitStack()
-        self._tape: Tape | None = None
-        self._mode: object = None
 
     @property
     def steps_taken(self) -> int:
@@ -154,24 +149,24 @@ class PrivateLoop:
     def _hand_out(self, source: Source, execution: Execution | None, steps: range) -> Iterator[Any]:
         plan, again = tee(part for step in steps for part in self._parts(step, execution))
         lists = (part.indices.tolist() for part in plan)
-        part: Part | None = None
+        mine: Pass | None = None
         try:
             for part, batch in zip(again, source.batches(lists, streams=self._streams), strict=False):
-                self._begin(part)
+                mine = self._begin(part)
                 yield batch
-            if self._part is not None:
+            if self._pass is not None:
                 raise InputError(_NOT_STEPPED)
         finally:
-            if part is not None and self._part is part:  # the loop was left between a batch and its step
+            if mine is not None and self._pass is mine:  # the loop was left between a batch and its step
                 self._abandon()
 
     def _parts(self, step: int, execution: Execution | None) -> Iterator[Part]:
         indices = self._mechanism.sampler.indices(step, self._streams)
         return parts(self._mechanism.clipper, indices, execution=execution, streams=self._streams, step=step)
 
-    def _begin(self, part: Part) -> None:
+    def _begin(self, part: Part) -> Pass:
         """Gets ready for the forward pass of a part."""
-        if self._part is not None:
+        if self._pass is not None:
             raise InputError(_NOT_STEPPED)
         if part.step != self._taken or part.position != self._began:
             raise InputError("the batch before was refused, or another loop over batches() has gone on; begin a new loop over batches()")
@@ -179,10 +174,8 @@ class PrivateLoop:
         if self._sum is None:
             self._account.reserve(self._taken)
             self._sum = summing(self._model, self._mechanism.clipper, streams=self._streams, step=part.step, state=self._clipping)
-        self._part = part
-        if part.counts:
-            self._tape = self._open.enter_context(self._sum.recording(len(part.indices)))
-            self._mode = _get_current_function_mode()
+        self._pass = Pass(part, self._model, self._sum, private=self._mechanism.private)
+        return self._pass
 
     def step(self, losses: Tensor, optimizer: torch.optim.Optimizer) -> bool:
         """Takes the place of ``losses.mean().backward(); optimizer.step(); optimizer.zero_grad()``.
@@ -199,34 +192,22 @@ class PrivateLoop:
             TrainingStopped: If a loss is not finite; nothing is updated then.
             PreflightError: If the losses couple examples, or a parameter is used in a way that cannot be clipped.
         """
-        part, total = self._part, self._sum
-        if part is None or total is None:
+        one, total = self._pass, self._sum
+        if one is None or total is None:
             raise InputError("there is no batch to step on: loop over private.batches(...) and call step in that loop, once a batch")
-        if self._tape is not None and _get_current_function_mode() is not self._mode:
-            raise InputError("step was called inside a `with` block that began after the batch and changes torch's functions; leave it")
+        one.check_place()
         try:
             self._shape.check(self._model)
-            watching.check_optimizer(optimizer, self._model, before=self._optimizer)
-            watching.check_losses(losses, len(part.indices), self._model, tape=self._tape)
-            if part.counts:
-                self._add(part, total, sums.finite(losses))
+            one.check(losses, optimizer, before=self._optimizer)
+            self._looked = self._looked or one.look(losses, self._streams)
+            one.add(losses)
         except BaseException:
             self._abandon()
             raise
-        self._part, self._optimizer, self._began = None, optimizer, part.position + 1
-        if part.last:
+        self._pass, self._optimizer, self._began = None, optimizer, one.part.position + 1
+        if one.part.last:
             self._update(total, optimizer)
-        return part.last
-
-    def _add(self, part: Part, total: Summing, losses_B: Tensor) -> None:
-        if self._tape is not None:
-            if not self._looked and len(part.indices) > 1:
-                preflight.check_first_batch(self._tape, losses_B, self._streams)
-                self._looked = True
-            losses_B.sum().backward()
-        tape, self._tape = self._tape, None
-        self._open.close()
-        total.add(tape, losses_B, closes=part.closes)
+        return one.part.last
 
     @torch.no_grad()
     def _update(self, total: Summing, optimizer: torch.optim.Optimizer) -> None:
@@ -244,10 +225,11 @@ class PrivateLoop:
 
     def _abandon(self) -> None:
         """Drops a part that was handed out and the sum that it belongs to; none of it was released."""
-        self._part = self._tape = self._sum = self._optimizer = None
+        dropped, self._pass = self._pass, None
+        self._sum = self._optimizer = None
         self._began = 0
-        with suppress(PreflightError):  # what was recorded is dropped, whatever is wrong with it
-            self._open.close()
+        if dropped is not None:
+            dropped.drop()
 
     def detach(self) -> None:
         """Ends the attachment; the model stays as it was trained. `attach` calls it at the end of its block."""
@@ -263,7 +245,7 @@ class PrivateLoop:
         Raises:
             InputError: In the middle of a batch, of which nothing can be kept.
         """
-        if self._began or self._part is not None:
+        if self._began or self._pass is not None:
             raise InputError("a batch is not finished; take the checkpoint after a step that updated the model (returned True)")
         return {**self._account.state(self._taken), "clipping": asdict(self._clipping)}
 
