@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from holdfast import privacy
-from holdfast.study import parse_plan, run_study
+from holdfast.models.vectors import read_vectors
+from holdfast.study import parse_plan, read_plan, run_study
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -110,3 +111,40 @@ def test_a_pretrained_encoder_is_fine_tuned_privately(tmp_path):
     assert claim.epsilon <= 8
     assert result.evidence.estimate("parameters", "dp-sgd").value < 1e6  # the heads alone
     assert (tmp_path / "trust.html").exists()
+
+
+@pytest.mark.parametrize("study", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_study_asks_for_nothing_that_is_not_there(study: Path):
+    assert read_plan(study).run
+
+
+@pytest.mark.slow
+def test_vectors_of_words_are_those_of_a_public_encoder_and_can_be_read(tmp_path):
+    import tokenizers
+    import transformers
+
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "play", "jazz", "stop", "un", "##ably"]
+    cutter = tokenizers.Tokenizer(tokenizers.models.WordPiece({piece: place for place, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    cutter.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12, "max_position_embeddings": 128}
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(pieces), **sizes)).save_pretrained(tmp_path / "tiny")
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=cutter, **special).save_pretrained(tmp_path / "tiny")
+    (tmp_path / "more.txt").write_text("unably 1 2\nplay 3 4\n")
+    script = [
+        sys.executable,
+        str(EXAMPLES / "word_vectors.py"),
+        "out.txt.gz",
+        "--encoder",
+        "hub:tiny",
+        "--words",
+        "more.txt",
+        "--width",
+        "3",
+    ]
+    done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    found = read_vectors(tmp_path / "out.txt.gz", most=100, lowercase=True)
+    assert found.words == ("unably", "play", "jazz", "stop", "un")
+    assert found.matrix.shape == (5, 3)
+    assert float(found.matrix.std()) == pytest.approx(0.8, abs=0.01)
