@@ -72,6 +72,8 @@ def squared_norms(
 
     Exact norms of single examples are private data: for checks and tests, not for logs.
     """
+    if not len(indices):
+        return torch.zeros(0) if groups is None else torch.zeros(1 + max(groups.values(), default=0), 0)
     with recording(model, len(indices), groups=groups, rows_per_example=rows_per_example) as tape:
         finite(losses_of(indices)).sum().backward()
     with torch.no_grad():

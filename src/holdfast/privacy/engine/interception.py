@@ -9,15 +9,16 @@ computed from one, and is refused too: nothing is dropped in silence.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, resolve_name
 
-from holdfast.core.errors import PreflightError
+from holdfast.core.errors import InputError, PreflightError
 from holdfast.privacy.engine.meeting import Meeting, replaced
 from holdfast.privacy.engine.modules import patched
 from holdfast.privacy.engine.rules import BROADCASTING, RULES, VIEWS
@@ -37,14 +38,17 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
 
     Args:
         model: The model.
-        examples: B, the number of examples in the coming batch.
+        examples: B, the number of examples in the coming batch, at least 1.
         groups: Parameter name to group, for norms by group; None for one group.
-        rows_per_example: Rows of the model's first axis that belong to one example.
+        rows_per_example: Rows of the model's first axis that belong to one example, at least 1.
 
     Raises:
+        InputError: For a number below 1.
         PreflightError: For a use of a parameter that has no rule, naming it; for gradients that went past the tape; for a
             parameter that has a gradient hook, or is exchanged meanwhile; and inside another recording.
     """
+    if examples < 1 or rows_per_example < 1:
+        raise InputError(f"examples is {examples} and rows_per_example is {rows_per_example}; each must be at least 1")
     if any(isinstance(mode, _Interceptor) for mode in _get_current_function_mode_stack()):
         raise PreflightError(["a pass is being recorded already; leave that block before another one begins"])
     parameters = trainable(model)
@@ -54,7 +58,7 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
     for parameter in parameters.values():
         parameter.grad = None
     try:
-        with patched(model, tape), _Interceptor(tape, model):
+        with _uncompiled(), patched(model, tape), _Interceptor(tape, model):
             yield tape
         escaped = [*(name for name, parameter in parameters.items() if parameter.grad is not None), *leaks(tape)]
     finally:
@@ -70,6 +74,11 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
 
 
 _UNSEEN = "is used in a way that cannot be seen from Python (a scripted or compiled part, another thread?); set engine='loop'"
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Has compiled parts run as they were written: what they do inside could not be seen."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def _refuse_hooks(parameters: Mapping[str, nn.Parameter]) -> None:
@@ -105,11 +114,11 @@ class _Interceptor(TorchFunctionMode):
         if not meeting.meets_parameter(args, options):
             return self._without_parameters(func, args, options)
         self._look_around(func, args, options)
-        if meeting.unsettled and func not in BROADCASTING and func not in VIEWS:
-            args, options = replaced(meeting.settled, args, options)
-        result = self._by_rule(func, args, options)
-        if result is NotImplemented and meeting.unsettled and func in BROADCASTING:
-            args, options = replaced(meeting.settled, args, options)
+        result = self._by_rule(func, args, options) if not meeting.unsettled or func in BROADCASTING else NotImplemented
+        if result is NotImplemented and meeting.unsettled:
+            args, options = (args, options) if func in VIEWS else replaced(meeting.settled, args, options)
+            if not meeting.meets_parameter(args, options):
+                return self._without_parameters(func, args, options)
             result = self._by_rule(func, args, options)
         return self._alone(func, args, options) if result is NotImplemented else result
 
@@ -131,8 +140,6 @@ class _Interceptor(TorchFunctionMode):
     def _alone(self, func: Any, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """Runs a function that may see parameters and constants alone."""
         meeting = self._meeting
-        if not meeting.meets_parameter(args, options):  # looked-up rows that now belong to the examples
-            return func(*args, **options)
         name = resolve_name(func) or str(func)
         if _writes(func) and (meeting.knows(args[0]) or not meeting.all_known(args, options)):
             raise PreflightError([meeting.refusal(f"{name}, which writes in place", args, options)])

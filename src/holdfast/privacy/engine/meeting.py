@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from holdfast.core.errors import PreflightError
 from holdfast.privacy.engine import functions
 from holdfast.privacy.engine.tape import Tape
 
@@ -29,14 +30,14 @@ class LookedUp:
         ids: Integers in [0, V).
         weight: The table, (V, D).
         padding_idx: A row that never learns, or None.
-        listed: Whether the first axis of the ids may list examples.
+        unclear: Whether the first axis of the ids may list examples, by its origin; its size says nothing.
     """
 
     rows: Tensor
     ids: Tensor
     weight: Tensor
     padding_idx: int | None
-    listed: bool
+    unclear: bool
 
 
 class Meeting:
@@ -145,9 +146,9 @@ class Meeting:
     def looked_up(self, rows: Tensor, ids: Tensor, weight: Tensor, padding_idx: int | None) -> Tensor:
         """Counts rows of a table as known, so that what they meet decides to whom they belong."""
         rows = self.tape.derive(rows, names=[self.tape.name(weight)])
-        listed = not self.is_constant(ids) and ids.dim() > 0 and ids.shape[0] % self.tape.rows == 0
-        self._looked_up[id(rows)] = LookedUp(rows, ids, weight, padding_idx, listed)
-        self.unsettled |= listed
+        unclear = not self.is_constant(ids) and ids.dim() > 0 and ids.shape[0] != 1
+        self._looked_up[id(rows)] = LookedUp(rows, ids, weight, padding_idx, unclear)
+        self.unsettled |= unclear
         return rows
 
     def rows_of(self, tensor: Any) -> LookedUp | None:
@@ -155,11 +156,24 @@ class Meeting:
         return self._looked_up.get(id(tensor))
 
     def settled(self, value: Any) -> Any:
-        """An argument whose looked-up rows, if they may belong to examples, now do."""
+        """An argument whose looked-up rows, if they may belong to examples, now do.
+
+        Raises:
+            PreflightError: If they cannot.
+        """
         if isinstance(value, list | tuple) and any(self.rows_of(one) for one in value):
             return type(value)(self.settled(one) for one in value)
         found = self.rows_of(value)
-        return value if found is None or not found.listed else self._row_each(found, found.ids)
+        if found is None or not found.unclear:
+            return value
+        if found.ids.shape[0] % self.tape.rows:
+            raise PreflightError(
+                [
+                    f"{self.name(value)} is looked up at {tuple(found.ids.shape)} ids, and it is not clear whether they list examples or "
+                    "positions; make them in the forward pass (torch.arange), register them as a buffer, or add an axis of one in front"
+                ]
+            )
+        return self._row_each(found, found.ids)
 
     def repeat(self, result: Tensor, source: Tensor) -> Tensor:
         """Counts a tensor as copies of another one along the first axis."""

@@ -58,6 +58,8 @@ def _rule(kind: str) -> Callable[..., Any]:
     def rule(meeting: Meeting, input: Tensor, hx: Any, params: Any, *settings: Any) -> Any:
         if not isinstance(settings[0], bool):  # packed, in a function call of the user's own: the order of examples is unknown
             return NotImplemented
+        if meeting.all_known([input, *(hx if cell.remembers else [hx])], {}):  # computed from parameters alone
+            return NotImplemented
         has_biases, _, dropout, train, bidirectional, batch_first = settings
         directions, rate = 2 if bidirectional else 1, dropout if train else 0.0
         x_BTE = input if batch_first else input.transpose(0, 1)

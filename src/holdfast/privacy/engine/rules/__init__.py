@@ -34,7 +34,7 @@ _CONVOLUTIONS = (F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.c
 BROADCASTING = frozenset([*_named(*_IN_PLACE, *_ELEMENTWISE, *_OPERATORS, *_MORE), F.cosine_similarity])
 """Functions whose rule finds out to whom looked-up rows belong."""
 
-VIEWS = frozenset([*_EXPANSIONS, *_named("unsqueeze"), Tensor.__getitem__])
+VIEWS = frozenset([*_EXPANSIONS, *_named("unsqueeze"), Tensor.repeat, Tensor.__getitem__])
 """Functions that leave it open."""
 
 RULES: dict[Any, Callable[..., Any]] = {

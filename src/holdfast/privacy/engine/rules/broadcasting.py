@@ -78,7 +78,7 @@ def repeat(meeting: Meeting, input: Tensor, *repeats: Any) -> Any:
     """A parameter repeated along the first axis."""
     counts = tuple(repeats[0]) if len(repeats) == 1 and isinstance(repeats[0], list | tuple) else repeats
     of_one = len(counts) > input.dim() or input.shape[0] == 1
-    if not of_one or any(count != 1 for count in counts[1:]):
+    if not of_one or not meeting.knows(input) or any(count != 1 for count in counts[1:]):
         return NotImplemented
     return meeting.repeat(meeting.plain(input).repeat(counts), input)
 

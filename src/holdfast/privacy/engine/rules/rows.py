@@ -29,12 +29,15 @@ def embedding(
         name = meeting.name(weight)
         raise PreflightError([f"{name} is used with max_norm or scale_grad_by_freq, which let examples meet; leave them out"])
     table, transposed = meeting.matrix(weight)
-    if transposed:  # a low-rank part: gradients of the whole table for each example are small
-        return NotImplemented if padding_idx is not None else getitem(meeting, weight, input)
-    if not tape.is_parameter(table):
-        return NotImplemented
     if padding_idx is not None and padding_idx < 0:
         padding_idx += weight.shape[0]
+    if transposed:  # a low-rank part: gradients of the whole table for each example are small
+        rows = getitem(meeting, weight, input)
+        if rows is NotImplemented or padding_idx is None:
+            return rows
+        return torch.where(input.eq(padding_idx)[..., None], rows.detach(), rows)
+    if not tape.is_parameter(table):
+        return NotImplemented
     ids, open_ended = input, input.dim() < 2 or input.shape[0] == 1
     if meeting.is_constant(ids) or (open_ended and tape.rows > 1) or not ids.dim():
         return meeting.looked_up(F.embedding(ids, weight, padding_idx), ids, weight, padding_idx)
