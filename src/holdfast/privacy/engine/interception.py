@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -51,14 +51,15 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
         raise InputError(f"examples is {examples} and rows_per_example is {rows_per_example}; each must be at least 1")
     if any(isinstance(mode, _Interceptor) for mode in _get_current_function_mode_stack()):
         raise PreflightError(["a pass is being recorded already; leave that block before another one begins"])
-    parameters = trainable(model)
+    modules = list(model.modules())  # walking through a model takes longer than many a rule
+    parameters, held = trainable(model), _held(modules)
     _refuse_hooks(parameters)
     tape = Tape(examples, parameters, groups=groups, rows_per_example=rows_per_example)
     before = {name: parameter.grad for name, parameter in parameters.items()}
     for parameter in parameters.values():
         parameter.grad = None
     try:
-        with _uncompiled(), patched(model, tape), _Interceptor(tape, model):
+        with _uncompiled(), patched(modules, tape), _Interceptor(tape, modules):
             yield tape
         escaped = [*(name for name, parameter in parameters.items() if parameter.grad is not None), *leaks(tape)]
     finally:
@@ -67,10 +68,17 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
     if escaped:
         raise PreflightError([f"{name} {_UNSEEN}" for name in dict.fromkeys(escaped)])
     _refuse_hooks(parameters)
+    if held == _held(modules):
+        return
     now = trainable(model)
     changed = sorted(name for name in {**parameters, **now} if parameters.get(name) is not now.get(name))
     if changed:
         raise PreflightError([f"{name} was exchanged, frozen or thawed by the pass itself; do that between steps" for name in changed])
+
+
+def _held(modules: Iterable[nn.Module]) -> list[tuple[int, bool]]:
+    """Which parameters the modules hold, and which of them learn."""
+    return [(id(p), p is not None and p.requires_grad) for module in modules for p in module._parameters.values()]
 
 
 _UNSEEN = "is used in a way that cannot be seen from Python (a scripted or compiled part, another thread?); set engine='loop'"
@@ -95,13 +103,14 @@ def _refuse_hooks(parameters: Mapping[str, nn.Parameter]) -> None:
 class _Interceptor(TorchFunctionMode):
     """Sends functions that meet a trainable parameter to their rules, and follows what is known not to depend on the data."""
 
-    def __init__(self, tape: Tape, model: nn.Module) -> None:
+    def __init__(self, tape: Tape, modules: Iterable[nn.Module]) -> None:
         super().__init__()
         self._meeting = Meeting(tape)
         self._runs_again = False
-        for tensor in (*model.buffers(), *model.parameters()):
-            if not tensor.requires_grad:
-                self._meeting.count_as_constant(tensor)
+        for module in modules:
+            for tensor in (*module._buffers.values(), *module._parameters.values()):
+                if tensor is not None and not tensor.requires_grad:
+                    self._meeting.count_as_constant(tensor)
 
     def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         options = kwargs or {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -22,11 +22,11 @@ _FORWARDS: dict[type[nn.Module], Callable[..., Any]] = {
 
 
 @contextmanager
-def patched(model: nn.Module, tape: Tape) -> Iterator[None]:
+def patched(modules: Iterable[nn.Module], tape: Tape) -> Iterator[None]:
     """Replaces the forward pass of such modules while the block runs; a subclass with its own forward is left alone."""
     changed = []
     try:
-        for module in model.modules():
+        for module in modules:
             replacement = _replacement(module)
             if replacement is not None and any(tape.wants(parameter) for parameter in module.parameters(recurse=False)):
                 module.forward = partial(replacement, module, tape)
