@@ -29,7 +29,7 @@ class Walk:
         turned: Whether the second direction starts at the last position.
         gates_DTBG: The input's part of the pre-activations, then activations, after the walk back gradients.
         hidden_DTBP: States, T + 1 of them: the first is the initial one.
-        cells_DTBH: Cells of an LSTM, likewise.
+        cells_DTBH: Cells of an LSTM, likewise, but by step instead of position.
         unprojected_DTBH: Outputs of an LSTM before its projection.
         hidden_gates_DTBG: Gradients of the hidden state's part, of a cell where they differ from those of the input's part.
     """
@@ -95,7 +95,7 @@ class LSTMCell(Cell):
         gates_DBG, next_DBP = walk.at(walk.gates_DTBG, step), walk.at(walk.hidden_DTBP, step + 1)
         gates_DBG.baddbmm_(walk.at(walk.hidden_DTBP, step), walk.recurrent_DGP.mT)
         assert walk.cells_DTBH is not None
-        cells = walk.at(walk.cells_DTBH, step), walk.at(walk.cells_DTBH, step + 1)
+        cells = walk.cells_DTBH[:, step], walk.cells_DTBH[:, step + 1]
         if walk.projection_DPH is None or walk.unprojected_DTBH is None:
             kernels.lstm_forward_step(gates_DBG, *cells, next_DBP)
             return
@@ -108,7 +108,7 @@ class LSTMCell(Cell):
         gates_DBG = walk.at(walk.gates_DTBG, step)
         assert walk.cells_DTBH is not None
         assert cell_grad_DBH is not None
-        cells = walk.at(walk.cells_DTBH, step), walk.at(walk.cells_DTBH, step + 1)
+        cells = walk.cells_DTBH[:, step], walk.cells_DTBH[:, step + 1]
         grad_DBH = grad_DBP if walk.projection_DPH is None else torch.bmm(grad_DBP, walk.projection_DPH)
         kernels.lstm_backward_step(gates_DBG, *cells, grad_DBH, cell_grad_DBH)
         if into_DBP is not None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from holdfast.privacy.engine.cells import Cell, Walk
-from holdfast.privacy.engine.occurrences import flat_rows
+from holdfast.privacy.engine.occurrences import aligned, flat_rows
 from holdfast.privacy.engine.tape import Tape
 
 
@@ -69,14 +69,15 @@ class Layer(torch.autograd.Function):
             walk = _walk(plan.cell, inputs, parameters, buffers)
             for direction, weights in enumerate(parameters):
                 _enter(walk, plan.cell, direction, inputs[direction % len(inputs)], weights)
-            for states, initial in ((walk.hidden_DTBP, hidden_DBP), (walk.cells_DTBH, cells_DBH)):
-                if states is not None and initial is not None:
-                    walk.at(states, 0).copy_(initial)
+            walk.at(walk.hidden_DTBP, 0).copy_(hidden_DBP)
+            if walk.cells_DTBH is not None and cells_DBH is not None:
+                walk.cells_DTBH[:, 0] = cells_DBH
             for step in range(x_BTE.shape[1]):
                 plan.cell.forward(walk, step)
         ctx.save_for_backward(inputs[0], inputs[1] if len(inputs) == 2 else None, *buffers, *flat)
-        cells = None if walk.cells_DTBH is None else _last(walk, walk.cells_DTBH, plan.lengths_B)
-        return _outputs(walk), _last(walk, walk.hidden_DTBP, plan.lengths_B), cells
+        hidden = _last(walk.hidden_DTBP, walk.at(walk.hidden_DTBP, x_BTE.shape[1]), plan.lengths_B)
+        cells = None if walk.cells_DTBH is None else _last(walk.cells_DTBH, walk.cells_DTBH[:, -1], plan.lengths_B)
+        return _outputs(walk), hidden, cells
 
     @staticmethod
     @once_differentiable
@@ -128,7 +129,7 @@ def _buffers(cell: Cell, inputs: Sequence[Tensor], parameters: Sequence[Weights]
     return (
         _buffer(x_BTE, directions, steps, cell.gates * hidden),
         _buffer(x_BTE, directions, steps + 1, outputs),
-        _buffer(x_BTE, directions, steps + 1, hidden) if cell.remembers else None,
+        x_BTE.new_empty(directions, steps + 1, len(x_BTE), hidden) if cell.remembers else None,
         None if parameters[0].projection_PH is None else _buffer(x_BTE, directions, steps, hidden),
     )
 
@@ -166,10 +167,10 @@ def _enter(walk: Walk, cell: Cell, direction: int, x_BTE: Tensor, weights: Weigh
         torch.mm(x_XE, matrix_EG, out=gates_XG[:, :height])
 
 
-def _last(walk: Walk, states_DTBW: Tensor, lengths_B: Tensor | None) -> Tensor:
+def _last(states_DTBW: Tensor, at_end_DBW: Tensor, lengths_B: Tensor | None) -> Tensor:
     """What a buffer of states holds after the last step of each row."""
     if lengths_B is None:
-        return walk.at(states_DTBW, states_DTBW.shape[1] - 1).clone()
+        return at_end_DBW.clone()
     return states_DTBW[:, lengths_B, torch.arange(len(lengths_B), device=lengths_B.device)]
 
 
@@ -213,7 +214,7 @@ def _walk_back(
     """Turns gates and `grads_DTBP` into full gradients; returns those of the initial states, where wanted, and cells."""
     cell_DBH = None
     if walk.cells_DTBH is not None:
-        cell_DBH = torch.zeros_like(walk.at(walk.cells_DTBH, 0), memory_format=torch.contiguous_format)
+        cell_DBH = torch.zeros_like(walk.cells_DTBH[:, 0], memory_format=torch.contiguous_format)
         if last_cell_DBH is not None and plan.lengths_B is None:
             cell_DBH += last_cell_DBH
     initial_DBP = torch.zeros_like(walk.at(grads_DTBP, 0), memory_format=torch.contiguous_format) if wanted else None
@@ -244,13 +245,19 @@ def _single(x: Tensor) -> Tensor:
 
 def _input_grads(walk: Walk, inputs: Sequence[Tensor], parameters: Sequence[Weights]) -> tuple[Tensor, Tensor | None]:
     """The gradients of one input that all directions share, or of one for each."""
-    grads = [torch.empty_like(x_BTE) for x_BTE in inputs]
+    found: list[Tensor] = []
     for direction, weights in enumerate(parameters):
         delta_XG = flat_rows(walk.gates_DTBG[direction].transpose(0, 1)[..., : len(weights.input_GE)])
-        grad_XE = flat_rows(grads[direction % len(grads)])
         matrix_GE = weights.input_GE.detach().to(delta_XG.dtype)
-        if direction < len(grads):
-            torch.mm(delta_XG, matrix_GE, out=grad_XE)
+        if direction < len(inputs):
+            found.append(torch.mm(delta_XG, matrix_GE, out=aligned(matrix_GE, len(delta_XG))))
         else:
-            grad_XE.addmm_(delta_XG, matrix_GE)
+            found[0].addmm_(delta_XG, matrix_GE)
+    grads = [_unflat(grad_XE, x_BTE) for grad_XE, x_BTE in zip(found, inputs, strict=True)]
     return grads[0], grads[1] if len(grads) == 2 else None
+
+
+def _unflat(x_XE: Tensor, like_BTE: Tensor) -> Tensor:
+    """(B, T, E) of rows that are in the order in memory of another tensor's."""
+    rows, steps, _ = like_BTE.shape
+    return x_XE.unflatten(0, (rows, steps)) if like_BTE.is_contiguous() else x_XE.unflatten(0, (steps, rows)).transpose(0, 1)
