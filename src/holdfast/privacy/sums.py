@@ -104,6 +104,11 @@ def add_recorded(tape: Tape, weigh: Weigh, *, into: Gradients) -> None:
         weigh: Squared norms by group of parameters and example, (L, B), to weights of the same shape.
         into: The running sum, by parameter name.
     """
+    with torch.autocast(tape.device.type, enabled=False):  # which would round norms and sums
+        _add_recorded(tape, weigh, into)
+
+
+def _add_recorded(tape: Tape, weigh: Weigh, into: Gradients) -> None:
     squared_LB = tape.squared_norms()
     bad_B = ~torch.isfinite(squared_LB).all(0)
     if bool(bad_B.any()):

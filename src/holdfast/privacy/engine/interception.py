@@ -173,14 +173,17 @@ class _Interceptor(TorchFunctionMode):
         if func is torch.autograd.grad:
             with paused(meeting.tape):
                 return func(*args, **options)
-        if not self._runs_again:
-            return func(*args, **options)
         roots, seeds = (_listed(given.get(one, given.get(other))) for one, other in (("self", "tensors"), ("gradient", "grad_tensors")))
-        seeds = seeds or tuple(torch.ones_like(root) for root in roots)
+        with torch.autocast(roots[0].device.type, enabled=False):  # it would round norms
+            if not self._runs_again:
+                return func(*args, **options)
+            seeds = seeds or tuple(torch.ones_like(root) for root in roots)
+            return self._backward_with_recording(roots, seeds, keep=bool(given.get("retain_graph")))
+
+    def _backward_with_recording(self, roots: Sequence[Tensor], seeds: Sequence[Tensor], *, keep: bool) -> None:
         with self:  # parts of the forward pass that run again meet the parameters again
             engine = torch.autograd.Variable._execution_engine  # `backward` itself would come back here
-            engine.run_backward(roots, seeds, bool(given.get("retain_graph")), False, (), allow_unreachable=True, accumulate_grad=True)
-        return None
+            engine.run_backward(roots, seeds, keep, False, (), allow_unreachable=True, accumulate_grad=True)
 
 
 _DERIVATIVES = {torch.autograd.grad, torch.autograd.backward, Tensor.backward}

@@ -184,7 +184,7 @@ class Meeting:
     def copies(self, tensor: Tensor, other: Tensor) -> Tensor:
         """What each row of the operand `other` sees of a known tensor that is broadcast with it; NotImplemented if that is unclear."""
         rows, axes = other.shape[0] if other.dim() else 0, other.dim() - tensor.dim()
-        if not rows or rows % self.tape.examples or axes < 0:
+        if not rows or rows % (self.tape.examples if other.dim() == 1 else self.tape.rows) or axes < 0:  # one axis: losses by example
             return NotImplemented  # type: ignore[no-any-return]
         if axes:
             return self.expanded(tensor, (rows, *[1] * (axes - 1), *tensor.shape))

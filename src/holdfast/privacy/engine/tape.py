@@ -57,6 +57,11 @@ class Tape:
         self.groups = 1 + max(self._groups.values(), default=0)
         self.clear()
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(iter(self._parameters.values())).device
+
     def clear(self) -> None:
         """Forgets every record."""
         self.rewind()

@@ -60,7 +60,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     F.scaled_dot_product_attention: broadcasting.attention,
     **dict.fromkeys(_EXPANSIONS, broadcasting.expand),
     Tensor.repeat: broadcasting.repeat,
-    **dict.fromkeys(_named("to", "type_as"), broadcasting.cast_like),
+    **{func: broadcasting.cast(func) for func in _named("to", "type_as")},
     F.embedding: rows.embedding,
     Tensor.__getitem__: rows.getitem,
     Tensor.__setitem__: rows.setitem,

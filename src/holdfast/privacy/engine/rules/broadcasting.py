@@ -16,7 +16,7 @@ def broadcasting(func: Any) -> Callable[..., Any]:
     """The rule of a function that broadcasts its operands: each row sees its own copy of a parameter."""
     in_place = (func.__name__.endswith("_") and not func.__name__.endswith("__")) or func.__name__.startswith("__i")
 
-    def rule(meeting: Meeting, *args: Any, **options: Any) -> Any:
+    def _rule(meeting: Meeting, *args: Any, **options: Any) -> Any:
         data = [tensor for tensor in tensors_of(args, options) if meeting.is_data(tensor)]
         if not data or (in_place and meeting.knows(args[0])):
             return NotImplemented
@@ -29,7 +29,7 @@ def broadcasting(func: Any) -> Callable[..., Any]:
         unclear = any(value is NotImplemented for value in (*operands, *named.values()))
         return NotImplemented if unclear else func(*operands, **named)
 
-    return rule
+    return _rule
 
 
 def masked_fill(meeting: Meeting, input: Tensor, mask: Tensor, value: Any) -> Any:
@@ -40,18 +40,26 @@ def masked_fill(meeting: Meeting, input: Tensor, mask: Tensor, value: Any) -> An
 def joined(func: Any) -> Callable[..., Any]:
     """The rule of `cat` and `stack`, along any axis but the first."""
 
-    def rule(meeting: Meeting, tensors: Sequence[Tensor], dim: int = 0, **options: Any) -> Any:
+    def rule(meeting: Meeting, tensors: Sequence[Tensor], dim: int = 0) -> Any:
         data = [tensor for tensor in tensors if meeting.is_data(tensor)]
         if not data or dim % (data[0].dim() + (func is torch.stack)) == 0 or any(t.shape[:1] != data[0].shape[:1] for t in tensors):
             return NotImplemented
         copies = [meeting.copies(tensor, data[0]) if meeting.knows(tensor) else tensor for tensor in tensors]
-        return NotImplemented if any(copy is NotImplemented for copy in copies) else func(copies, dim, **options)
+        return NotImplemented if any(copy is NotImplemented for copy in copies) else func(copies, dim)
 
     return rule
 
 
 def attention(
-    meeting: Meeting, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *rest: Any, **options: Any
+    meeting: Meeting,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
 ) -> Any:
     """Attention with a learned mask, or learned queries, keys or values."""
     data = [tensor for tensor in (query, key, value) if meeting.fits(tensor)]
@@ -60,8 +68,10 @@ def attention(
     given: list[Any] = [query, key, value, attn_mask]
     operands = [meeting.copies(x, data[0]) if meeting.knows(x) else x for x in given]
     unclear = any(tensor is NotImplemented for tensor in operands)
-    attend: Any = F.scaled_dot_product_attention
-    return NotImplemented if unclear else attend(*operands, *rest, **options)
+    if unclear:
+        return NotImplemented
+    q, k, v, mask = operands
+    return F.scaled_dot_product_attention(q, k, v, mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
 
 
 def expand(meeting: Meeting, input: Tensor, *sizes: Any) -> Any:
@@ -83,9 +93,13 @@ def repeat(meeting: Meeting, input: Tensor, *repeats: Any) -> Any:
     return meeting.repeat(meeting.plain(input).repeat(counts), input)
 
 
-def cast_like(meeting: Meeting, input: Tensor, other: Any, *rest: Any, **options: Any) -> Any:
-    """A cast to the type of another tensor."""
-    if not isinstance(other, Tensor):
-        return NotImplemented
-    result = input.to(other.device, other.dtype)
-    return meeting.derive(result, Tensor.to, (input,)) if meeting.knows(input) else result
+def cast(func: Any) -> Callable[..., Any]:
+    """The rule of a cast: another tensor gives its type, and nothing else."""
+
+    def _rule(meeting: Meeting, input: Tensor, other: Any = None, *rest: Any, **options: Any) -> Any:
+        if not isinstance(other, Tensor):
+            return NotImplemented
+        result = input.to(other.device, other.dtype)
+        return meeting.derive(result, func, (input,)) if meeting.knows(input) else result
+
+    return _rule

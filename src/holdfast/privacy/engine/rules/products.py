@@ -114,16 +114,16 @@ def conv1d(
 def convolution(func: Any) -> Callable[..., Any]:
     """The rule of any other convolution."""
 
-    def rule(meeting: Meeting, input: Tensor, weight: Tensor, *args: Any, **options: Any) -> Any:
+    def _rule(meeting: Meeting, input: Tensor, weight: Tensor, *args: Any, **options: Any) -> Any:
         return NotImplemented if input.dim() != weight.dim() else example_by_example(func)(meeting, input, weight, *args, **options)
 
-    return rule
+    return _rule
 
 
 def example_by_example(func: Any) -> Callable[..., Any]:
     """A slow rule that is right for any function of rows: each example sees its own copy of the parameters."""
 
-    def rule(meeting: Meeting, input: Tensor, *args: Any, **options: Any) -> Any:
+    def _rule(meeting: Meeting, input: Tensor, *args: Any, **options: Any) -> Any:
         data = [tensor for tensor in tensors_of((input, *args), options) if meeting.is_data(tensor)]
         if not data or any(not meeting.fits(tensor) for tensor in data):
             return NotImplemented
@@ -138,11 +138,25 @@ def example_by_example(func: Any) -> Callable[..., Any]:
         parts, named = replaced(split, (input, *args), options)
         return torch.cat([func(*(part[i] for part in parts), **{name: part[i] for name, part in named.items()}) for i in range(count)])
 
-    return rule
+    return _rule
 
 
-def embedding_bag(meeting: Meeting, input: Tensor, weight: Tensor, offsets: Tensor | None = None, *rest: Any, **options: Any) -> Any:
+def embedding_bag(
+    meeting: Meeting,
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Any:
     """Sums of rows of a table, for ids that list the examples."""
-    if offsets is not None or input.dim() != 2:
+    if offsets is not None or input.dim() != 2 or max_norm is not None or scale_grad_by_freq:
         return NotImplemented
-    return example_by_example(F.embedding_bag)(meeting, input, weight, None, *rest, **options)
+    by_example = example_by_example(F.embedding_bag)
+    return by_example(meeting, input, weight, mode=mode, per_sample_weights=per_sample_weights, padding_idx=padding_idx)
