@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -44,13 +45,38 @@ class Walk:
     unprojected_DTBH: Tensor | None
     hidden_gates_DTBG: Tensor | None = None
 
-    def at(self, x_DTBW: Tensor, step: int) -> Tensor:
-        """A view (D, B, W) of what a buffer holds for one step; of a buffer of states, the one before that step."""
+    def by_step(self, x_DTBW: Tensor) -> list[Tensor]:
+        """Views (D, B, W) of what a buffer holds for each step; of a buffer of states, before each step and after the last."""
         if len(x_DTBW) == 1 or not self.turned:
-            return x_DTBW[:, step]
-        (directions, length, rows, width), strides = x_DTBW.shape, x_DTBW.stride()
-        apart = strides[0] + (length - 1 - 2 * step) * strides[1]  # from one direction's position to the other's, never negative
-        return x_DTBW.as_strided((directions, rows, width), (apart, strides[2], strides[3]), x_DTBW.storage_offset() + step * strides[1])
+            return list(x_DTBW.unbind(1))
+        (directions, length, *size), (direction, position, *strides), start = x_DTBW.shape, x_DTBW.stride(), x_DTBW.storage_offset()
+        apart = [direction + (length - 1 - 2 * step) * position for step in range(length)]  # between the two positions; never negative
+        return [x_DTBW.as_strided((directions, *size), (apart[step], *strides), start + step * position) for step in range(length)]
+
+    @cached_property
+    def gates(self) -> list[Tensor]:
+        """Gates of each step, (D, B, G)."""
+        return self.by_step(self.gates_DTBG)
+
+    @cached_property
+    def hidden(self) -> list[Tensor]:
+        """States before each step and after the last, (D, B, P)."""
+        return self.by_step(self.hidden_DTBP)
+
+    @cached_property
+    def cells(self) -> list[Tensor]:
+        """Cells before each step and after the last, (D, B, H)."""
+        return [] if self.cells_DTBH is None else list(self.cells_DTBH.unbind(1))
+
+    @cached_property
+    def unprojected(self) -> list[Tensor]:
+        """Outputs of each step before the projection, (D, B, H)."""
+        return [] if self.unprojected_DTBH is None else self.by_step(self.unprojected_DTBH)
+
+    @cached_property
+    def hidden_gates(self) -> list[Tensor]:
+        """What the hidden state's gates of each step get as gradients, (D, B, G)."""
+        return [] if self.hidden_gates_DTBG is None else self.by_step(self.hidden_gates_DTBG)
 
 
 class Cell(ABC):
@@ -92,27 +118,19 @@ class LSTMCell(Cell):
 
     def forward(self, walk: Walk, step: int) -> None:
         """As `Cell.forward`."""
-        gates_DBG, next_DBP = walk.at(walk.gates_DTBG, step), walk.at(walk.hidden_DTBP, step + 1)
-        gates_DBG.baddbmm_(walk.at(walk.hidden_DTBP, step), walk.recurrent_DGP.mT)
-        assert walk.cells_DTBH is not None
-        cells = walk.cells_DTBH[:, step], walk.cells_DTBH[:, step + 1]
-        if walk.projection_DPH is None or walk.unprojected_DTBH is None:
-            kernels.lstm_forward_step(gates_DBG, *cells, next_DBP)
-            return
-        output_DBH = walk.at(walk.unprojected_DTBH, step)
-        kernels.lstm_forward_step(gates_DBG, *cells, output_DBH)
-        next_DBP.copy_(torch.bmm(output_DBH, walk.projection_DPH.mT))
+        gates_DBG = walk.gates[step].baddbmm_(walk.hidden[step], walk.recurrent_DGP.mT)
+        output_DBH = walk.hidden[step + 1] if walk.projection_DPH is None else walk.unprojected[step]
+        kernels.lstm_forward_step(gates_DBG, walk.cells[step], walk.cells[step + 1], output_DBH)
+        if walk.projection_DPH is not None:
+            walk.hidden[step + 1].copy_(torch.bmm(output_DBH, walk.projection_DPH.mT))
 
     def backward(self, walk: Walk, step: int, grad_DBP: Tensor, cell_grad_DBH: Tensor | None, into_DBP: Tensor | None) -> None:
         """As `Cell.backward`."""
-        gates_DBG = walk.at(walk.gates_DTBG, step)
-        assert walk.cells_DTBH is not None
         assert cell_grad_DBH is not None
-        cells = walk.cells_DTBH[:, step], walk.cells_DTBH[:, step + 1]
         grad_DBH = grad_DBP if walk.projection_DPH is None else torch.bmm(grad_DBP, walk.projection_DPH)
-        kernels.lstm_backward_step(gates_DBG, *cells, grad_DBH, cell_grad_DBH)
+        kernels.lstm_backward_step(walk.gates[step], walk.cells[step], walk.cells[step + 1], grad_DBH, cell_grad_DBH)
         if into_DBP is not None:
-            into_DBP.baddbmm_(gates_DBG, walk.recurrent_DGP)
+            into_DBP.baddbmm_(walk.gates[step], walk.recurrent_DGP)
 
 
 class GRUCell(Cell):
@@ -122,23 +140,22 @@ class GRUCell(Cell):
 
     def forward(self, walk: Walk, step: int) -> None:
         """As `Cell.forward`."""
-        hidden_DBH, next_DBH = walk.at(walk.hidden_DTBP, step), walk.at(walk.hidden_DTBP, step + 1)
+        hidden_DBH, gates_DBG = walk.hidden[step], walk.gates[step]
         width = hidden_DBH.shape[2]
-        r, z, n, part = (gates_DBG := walk.at(walk.gates_DTBG, step)).chunk(4, 2)
+        r, z, n, part = gates_DBG.chunk(4, 2)
         recurrent_DBG = torch.bmm(hidden_DBH, walk.recurrent_DGP.mT)
         if walk.bias_D1G is not None:
             recurrent_DBG += walk.bias_D1G
         gates_DBG[..., : 2 * width].add_(recurrent_DBG[..., : 2 * width]).sigmoid_()
         part.copy_(recurrent_DBG[..., 2 * width :])
         n.addcmul_(r, part).tanh_()
-        torch.lerp(n, hidden_DBH, z, out=next_DBH)
+        torch.lerp(n, hidden_DBH, z, out=walk.hidden[step + 1])
 
     def backward(self, walk: Walk, step: int, grad_DBP: Tensor, cell_grad_DBH: Tensor | None, into_DBP: Tensor | None) -> None:
         """As `Cell.backward`."""
-        assert walk.hidden_gates_DTBG is not None
-        hidden_DBH, by_hidden_DBG = walk.at(walk.hidden_DTBP, step), walk.at(walk.hidden_gates_DTBG, step)
+        hidden_DBH, gates_DBG, by_hidden_DBG = walk.hidden[step], walk.gates[step], walk.hidden_gates[step]
         width = hidden_DBH.shape[2]
-        r, z, n, part = (gates_DBG := walk.at(walk.gates_DTBG, step)).chunk(4, 2)
+        r, z, n, part = gates_DBG.chunk(4, 2)
         if into_DBP is not None:
             into_DBP.addcmul_(grad_DBP, z)
         z_grad = grad_DBP * (hidden_DBH - n) * z * (1 - z)
@@ -165,12 +182,12 @@ class PlainCell(Cell):
 
     def forward(self, walk: Walk, step: int) -> None:
         """As `Cell.forward`."""
-        gates_DBH = walk.at(walk.gates_DTBG, step).baddbmm_(walk.at(walk.hidden_DTBP, step), walk.recurrent_DGP.mT)
-        walk.at(walk.hidden_DTBP, step + 1).copy_(gates_DBH.relu_() if self.rectified else gates_DBH.tanh_())
+        gates_DBH = walk.gates[step].baddbmm_(walk.hidden[step], walk.recurrent_DGP.mT)
+        walk.hidden[step + 1].copy_(gates_DBH.relu_() if self.rectified else gates_DBH.tanh_())
 
     def backward(self, walk: Walk, step: int, grad_DBP: Tensor, cell_grad_DBH: Tensor | None, into_DBP: Tensor | None) -> None:
         """As `Cell.backward`."""
-        gates_DBH = walk.at(walk.gates_DTBG, step)
+        gates_DBH = walk.gates[step]
         slope_DBH = (gates_DBH > 0).to(gates_DBH.dtype) if self.rectified else 1 - gates_DBH.square()
         torch.mul(grad_DBP, slope_DBH, out=gates_DBH)
         if into_DBP is not None:

@@ -69,14 +69,14 @@ class Layer(torch.autograd.Function):
             walk = _walk(plan.cell, inputs, parameters, buffers)
             for direction, weights in enumerate(parameters):
                 _enter(walk, plan.cell, direction, inputs[direction % len(inputs)], weights)
-            walk.at(walk.hidden_DTBP, 0).copy_(hidden_DBP)
-            if walk.cells_DTBH is not None and cells_DBH is not None:
-                walk.cells_DTBH[:, 0] = cells_DBH
+            walk.hidden[0].copy_(hidden_DBP)
+            if cells_DBH is not None:
+                walk.cells[0].copy_(cells_DBH)
             for step in range(x_BTE.shape[1]):
                 plan.cell.forward(walk, step)
         ctx.save_for_backward(inputs[0], inputs[1] if len(inputs) == 2 else None, *buffers, *flat)
-        hidden = _last(walk.hidden_DTBP, walk.at(walk.hidden_DTBP, x_BTE.shape[1]), plan.lengths_B)
-        cells = None if walk.cells_DTBH is None else _last(walk.cells_DTBH, walk.cells_DTBH[:, -1], plan.lengths_B)
+        hidden = _last(walk.hidden, walk.hidden_DTBP, plan.lengths_B)
+        cells = None if walk.cells_DTBH is None else _last(walk.cells, walk.cells_DTBH, plan.lengths_B)
         return _outputs(walk), hidden, cells
 
     @staticmethod
@@ -167,10 +167,10 @@ def _enter(walk: Walk, cell: Cell, direction: int, x_BTE: Tensor, weights: Weigh
         torch.mm(x_XE, matrix_EG, out=gates_XG[:, :height])
 
 
-def _last(states_DTBW: Tensor, at_end_DBW: Tensor, lengths_B: Tensor | None) -> Tensor:
-    """What a buffer of states holds after the last step of each row."""
+def _last(states: Sequence[Tensor], states_DTBW: Tensor, lengths_B: Tensor | None) -> Tensor:
+    """The states after the last step of each row, given by step and as the buffer, (D, B, W)."""
     if lengths_B is None:
-        return at_end_DBW.clone()
+        return states[-1].clone()
     return states_DTBW[:, lengths_B, torch.arange(len(lengths_B), device=lengths_B.device)]
 
 
@@ -202,7 +202,7 @@ def _grads(walk: Walk, plan: Plan, output_BTP: Tensor | None, last_DBP: Tensor |
     else:
         grads_DTBP.copy_(output_BTP.unflatten(2, (directions, width)).permute(2, 1, 0, 3))
     if last_DBP is not None and plan.lengths_B is None:
-        walk.at(grads_DTBP, grads_DTBP.shape[1] - 1).add_(last_DBP)
+        walk.by_step(grads_DTBP)[-1].add_(last_DBP)
     elif last_DBP is not None and plan.lengths_B is not None:
         grads_DTBP[:, plan.lengths_B - 1, torch.arange(len(plan.lengths_B), device=plan.lengths_B.device)] += last_DBP
     return grads_DTBP
@@ -212,17 +212,16 @@ def _walk_back(
     walk: Walk, plan: Plan, grads_DTBP: Tensor, last_cell_DBH: Tensor | None, wanted: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """Turns gates and `grads_DTBP` into full gradients; returns those of the initial states, where wanted, and cells."""
-    cell_DBH = None
-    if walk.cells_DTBH is not None:
-        cell_DBH = torch.zeros_like(walk.cells_DTBH[:, 0], memory_format=torch.contiguous_format)
+    grads, cell_DBH = walk.by_step(grads_DTBP), None
+    if walk.cells:
+        cell_DBH = torch.zeros_like(walk.cells[0], memory_format=torch.contiguous_format)
         if last_cell_DBH is not None and plan.lengths_B is None:
             cell_DBH += last_cell_DBH
-    initial_DBP = torch.zeros_like(walk.at(grads_DTBP, 0), memory_format=torch.contiguous_format) if wanted else None
-    for step in reversed(range(grads_DTBP.shape[1])):
+    initial_DBP = torch.zeros_like(grads[0], memory_format=torch.contiguous_format) if wanted else None
+    for step in reversed(range(len(grads))):
         if last_cell_DBH is not None and cell_DBH is not None and plan.lengths_B is not None:
             cell_DBH += last_cell_DBH * (plan.lengths_B == step + 1)[:, None]
-        into_DBP = walk.at(grads_DTBP, step - 1) if step else initial_DBP
-        plan.cell.backward(walk, step, walk.at(grads_DTBP, step), cell_DBH, into_DBP)
+        plan.cell.backward(walk, step, grads[step], cell_DBH, grads[step - 1] if step else initial_DBP)
     return initial_DBP, cell_DBH
 
 
@@ -253,11 +252,11 @@ def _input_grads(walk: Walk, inputs: Sequence[Tensor], parameters: Sequence[Weig
             found.append(torch.mm(delta_XG, matrix_GE, out=aligned(matrix_GE, len(delta_XG))))
         else:
             found[0].addmm_(delta_XG, matrix_GE)
-    grads = [_unflat(grad_XE, x_BTE) for grad_XE, x_BTE in zip(found, inputs, strict=True)]
-    return grads[0], grads[1] if len(grads) == 2 else None
+    first_BTE, *second_BTE = (_unflat(grad_XE, x_BTE) for grad_XE, x_BTE in zip(found, inputs, strict=True))
+    return first_BTE, second_BTE[0] if second_BTE else None
 
 
 def _unflat(x_XE: Tensor, like_BTE: Tensor) -> Tensor:
     """(B, T, E) of rows that are in the order in memory of another tensor's."""
-    rows, steps, _ = like_BTE.shape
-    return x_XE.unflatten(0, (rows, steps)) if like_BTE.is_contiguous() else x_XE.unflatten(0, (steps, rows)).transpose(0, 1)
+    rows, steps, width = like_BTE.shape
+    return x_XE.view(rows, steps, width) if like_BTE.is_contiguous() else x_XE.view(steps, rows, width).transpose(0, 1)
