@@ -27,7 +27,7 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     made.add_argument("--threads", type=int, default=2, metavar="N", help="to compute with (2)")
     made.add_argument("--device", default="cpu", help="cpu or cuda")
     made.add_argument("--kernels", choices=("compiled", "torch"), help="of holdfast; without it what a user gets on this machine")
-    made.add_argument("--micro-batches", type=int, default=2, metavar="M", help="that a batch of holdfast-micro-batch is split into (2)")
+    made.add_argument("--micro-batches", type=int, default=1, metavar="M", help="that a batch of holdfast-micro-batch is split into (1)")
     made.add_argument("--samples", type=int, metavar="N", help="clean samples of each step (7)")
     made.add_argument("--tiny", action="store_true", help="tiny models and one sample: says that it runs, nothing of speed")
     made.add_argument("--profile", action="store_true", help="print where the time of each engine goes, instead of figures")

@@ -33,7 +33,7 @@ class Workload:
     case: Case
     device: torch.device
     clip_norm: float
-    micro_batches: int = 2
+    micro_batches: int = 1
 
     def parts(self) -> tuple[nn.Module, Data]:
         """A model of the engine's own, and the rows."""

@@ -18,7 +18,7 @@ from typing import Any
 # With these the C library takes each large block from the system and gives it back when it is freed, so that the resident set
 # follows the tensors; by default it keeps freed blocks, and how many depends on everything that ran before.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "2"}
-WARM_UP, STEPS = 2, 3
+WARM_UP, STEPS = 1, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Question:
     batch: int | None = None
     threads: int
     device: str = "cpu"
-    micro_batches: int = 2
+    micro_batches: int = 1
     steps: int = STEPS
 
 
@@ -65,7 +65,7 @@ class Answer:
 class MemoryLab:
     """Starts a fresh process for each question, from one that has imported everything and computed nothing."""
 
-    timeout: float = 300.0
+    timeout: float = 600.0
     context: Any = field(init=False)
 
     def __post_init__(self) -> None:

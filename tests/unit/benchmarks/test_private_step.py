@@ -374,11 +374,36 @@ def test_reasons_are_one_line():
 def test_a_line_through_memory_gives_the_largest_batch():
     import memory
 
-    line = memory.Line.through([10, 20, 30], [300.0, 500.0, 700.0])
-    assert line.fixed == pytest.approx(100)
-    assert line.each == pytest.approx(20)
+    line = memory.Line.through((10, 300.0), (30, 700.0))
+    assert (line.fixed, line.each) == (100.0, 20.0)
     assert line.largest(1101.0) == 50
     assert line.largest(50.0) == 0
+
+
+def test_batches_are_doubled_until_memory_lies_on_a_line():
+    """Up to 90 examples the gradients of the weights decide; a line from there would be too flat and promise too much."""
+    import memory
+    from private_step.memory import Answer
+
+    asked = []
+
+    def ask(batch: int) -> Answer:
+        asked.append(batch)
+        return Answer(growth=max(900.0, 10.0 * batch), held=100.0)
+
+    points, _ = memory.measured(ask, first=16, last=1024)
+    assert asked == [16, 32, 64, 128, 256, 512]  # from 128 on it is straight, which takes three to see
+    assert memory.straight_end(points).largest(10_100.0) == 1000
+    assert memory.straight_end(memory.measured(ask, first=16, last=128)[0]) is None
+
+
+def test_what_ends_the_doubling_is_said():
+    import memory
+    from private_step.memory import Answer
+
+    points, why = memory.measured(lambda batch: Answer(growth=None, reason="refused"), first=1, last=8)
+    (row,) = memory.rows_of_engine("loop", points, why, gib=24.0, case="x")
+    assert (row.value, row.note) == (None, "refused")
 
 
 def test_tables_for_the_documentation():
