@@ -20,6 +20,9 @@ _MADE_OF_NOTHING = {
 }
 """Functions whose result depends on shapes alone."""
 
+_IN_THE_FORM_OF = {Tensor.to, Tensor.type_as, Tensor.expand_as, Tensor.view_as, Tensor.reshape_as}
+"""Functions that look at the type or shape alone of any other tensor."""
+
 
 @dataclass(frozen=True, eq=False)
 class LookedUp:
@@ -97,7 +100,7 @@ class Meeting:
         if func in _MADE_OF_NOTHING:
             self.count_as_constant(result)
             return
-        given = tensors_of(args, options)
+        given = tensors_of(args[:1], {}) if func in _IN_THE_FORM_OF else tensors_of(args, options)
         known = [id(tensor) in self._constants for tensor in given]
         if True not in known:
             return
