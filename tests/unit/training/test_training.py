@@ -102,6 +102,7 @@ def test_settings_have_an_effect(data, model, change):
     assert not torch.equal(weights(plain), weights(changed))
 
 
+@pytest.mark.filterwarnings("ignore:after 1 steps")  # one of the trainings stands still on purpose
 def test_each_rate_reaches_the_parameters_that_it_names_and_no_others(data, model):
     """Plain descent without privacy: an update is the gradient times the rate, so the factor can be read off the weights."""
     mechanism = make_mechanism("none", data, batch_size=len(data.train), epochs=1)
