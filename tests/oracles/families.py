@@ -14,7 +14,12 @@ from torch.nn import functional as F
 from tests.oracles.exactness import Losses
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-import transformers
+import transformers  # after the switch that keeps it off the network
+
+from holdfast import models, tasks
+from holdfast.core.randomness import Streams
+from holdfast.data import Dataset, Example
+from holdfast.training.evaluation import losses_of
 
 WORDS = 40
 PADDING = 1
@@ -130,6 +135,30 @@ def _pair(name: str, *settings: dict[str, Any], kind: str = "ForConditionalGener
     return _family(name, kind, rewritten, *settings, **more)
 
 
+def _ours(settings: models.ModelSettings) -> Family:
+    """Our own models, which read sentences of their own lengths through their own featurisers."""
+    rows = [
+        Example(tokens=("play", "Jazz", "in", "Llanfairpwllgwyngyll", "é", "a", "a"), label="ask", tags=("O", "B-x", "I-x", *"OOOO")),
+        Example(tokens=("stop",), label="play", tags=("O",)),
+        Example(tokens=("in", "in", "é"), label="ask", tags=("O", "O", "B-x")),
+        Example(tokens=("play", "a", "play", "unseen"), label="play", tags=("B-x", "I-x", "O", "O")),
+    ]
+    data, task = Dataset.from_examples(rows, name="drawn", split="train"), tasks.IntentSlot()
+    featuriser, labels = settings.featuriser(data.tokens()), task.labels(data)
+    encoded = task.encode(data, featuriser, labels)
+
+    def loss(model: nn.Module, batch: Batch, rows: np.ndarray) -> Tensor:
+        return losses_of(task, model, encoded, device=torch.device("cpu"))(rows)
+
+    return Family(lambda: settings.build(featuriser, labels, Streams(0)).eval(), loss)
+
+
+OURS = {
+    "our BiLSTM": _ours(models.BiLSTM(embedding=5, hidden=4, characters=3, character_width=2)),
+    "our transformer": _ours(models.Transformer(width=8, layers=2, heads=2, feedforward=8)),
+}
+"""Our own models."""
+
 COMMON = {
     "BERT": _encoder("Bert", ENCODER),
     "DistilBERT": _encoder("DistilBert", DISTILBERT, DISTILBERT_SILENT),
@@ -233,7 +262,6 @@ ADAPTED = {
 REFUSED_ADAPTERS = {
     "LoHa": (_adapted_bert("LoHa", **LOW), "cannot be seen from Python"),
     "OFT": (_adapted_bert("OFT", oft_block_size=4, **TWO), "cannot be seen from Python"),
-    "BOFT": (_adapted_bert("BOFT", boft_block_size=4, **TWO), "bmm"),
     "FourierFT": (_adapted_bert("FourierFT", n_frequency=10, **TWO), "writes in place"),
     "VB-LoRA": (_adapted_bert("VBLoRA", topk=2, num_vectors=8, vector_length=8, **LOW), "__getitem__"),
     "trainable tokens": (_adapted_bert("TrainableTokens", token_indices=[3, 5], target_modules=["word_embeddings"]), "index_copy"),
