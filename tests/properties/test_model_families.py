@@ -43,16 +43,16 @@ def test_at_every_shape(name: str, lengths: list[int], seed: int):
     hold(measured(COMMON[name], torch.float64, seed=seed, lengths=lengths), torch.float64)
 
 
+@pytest.mark.slow
 @dtypes
 @pytest.mark.parametrize("name", FURTHER)
 def test_further_models_are_clipped_exactly(name: str, dtype: torch.dtype):
     hold(measured(FURTHER[name], dtype), dtype)
 
 
-@dtypes
 @pytest.mark.parametrize("name", ADAPTED)
-def test_adapters_are_clipped_exactly(name: str, dtype: torch.dtype):
-    hold(measured(ADAPTED[name], dtype), dtype)
+def test_adapters_are_clipped_exactly(name: str):
+    hold(measured(ADAPTED[name], torch.float64), torch.float64)
 
 
 @pytest.mark.parametrize("lengths", [[7, 5, 2], [4, 4, 4, 4]], ids=["ragged", "as many words as examples"])
@@ -169,5 +169,5 @@ def test_the_page_shows_every_family_and_no_figure_beyond_the_goals():
 @pytest.mark.parametrize("name", [name for families in TABLES.values() for name in families])
 def test_other_weights_and_sentences(name: str, dtype: torch.dtype):
     family = next(families[name] for families in TABLES.values() if name in families)
-    for seed in range(1, DRAWS):
+    for seed in range(DRAWS):
         hold(measured(family, dtype, seed=seed), dtype)

@@ -43,6 +43,7 @@ def test_exact_in_double_precision(name: str):
         assert max(found) < 1e-10, (examples, tokens)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXACT)
 def test_exact_in_single_precision(name: str):
     found = errors(EXACT[name].make, losses(drawn(4, 5, 2)), examples=4, dtype=torch.float32)
@@ -51,7 +52,7 @@ def test_exact_in_single_precision(name: str):
 
 @pytest.mark.parametrize("name", EXACT)
 def test_exact_with_several_rows_of_each_example(name: str):
-    for examples, rows, tokens in ((3, 2, 5), (2, 3, 6), (2, 2, 4)):
+    for examples, rows, tokens in ((3, 2, 5), (2, 2, 4)):
         found = errors(EXACT[name].make, losses(drawn(examples * rows, tokens, 1), rows), examples=examples, rows=rows)
         assert max(found) < 1e-10, (examples, rows, tokens)
 
