@@ -345,7 +345,7 @@ def test_options_out_of_range_are_refused(model, dataset, how, message):
         (lambda losses: losses.tolist(), InputError, "losses is list; give a tensor"),
         (lambda losses: losses * float("nan"), TrainingStopped, "losses are not finite"),
         (lambda losses: losses / losses.detach().new_tensor([0.0] + [1.0] * (len(losses) - 1)), TrainingStopped, "1 of"),
-        (lambda losses: losses + nn.Parameter(torch.zeros(1)), InputError, r"a tensor of shape \(1,\) that requires gradients"),
+        (lambda losses: losses + nn.Parameter(torch.zeros(1)), InputError, r"a parameter of shape \(1,\) that is not of the attached model"),
         (lambda losses: losses / losses.sum(), PreflightError, "the losses couple examples"),
         (lambda losses: losses.flip(0), PreflightError, "the losses couple examples"),
     ],
@@ -361,6 +361,22 @@ def test_losses_that_would_void_the_promise_are_refused_before_any_update(model,
         assert private.steps_taken == 0
     assert torch.equal(before, weights(model))
     assert torch.overrides._get_current_function_mode() is None
+
+
+def test_no_gradient_is_left_on_tensors_that_do_not_learn(model, dataset):
+    """Such as a soft prompt that was never made a parameter: what arrives there is neither clipped nor blurred."""
+    kept = torch.zeros(CLASSES, requires_grad=True)
+    with privacy.attach(model, mechanism(batch_size=12), seed=3) as private:
+        optimizer = sgd(model)
+        for ids_BT, y_B in private.batches(dataset, steps=2, physical_batch_size=4):
+            private.step(F.cross_entropy(model(ids_BT) + kept, y_B, reduction="none"), optimizer)
+            assert kept.grad is None
+        drawn = private.batches(dataset)
+        ids_BT, y_B = next(drawn)
+        losses = F.cross_entropy(model(ids_BT) + kept, y_B, reduction="none")
+        with pytest.raises(InputError, match="give a tensor"):
+            private.step(losses.tolist(), optimizer)
+    assert kept.grad is None
 
 
 def test_a_loss_that_counts_the_batch_is_found_by_a_probe_alone(model, dataset):

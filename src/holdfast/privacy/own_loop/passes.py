@@ -63,6 +63,8 @@ class Pass:
             raise PreflightError(written)
         if self.part.counts:
             sums.finite(losses)
+        for leaf in watching.strangers(losses, self._model, tape=self._tape):
+            self._open.callback(setattr, leaf, "grad", leaf.grad)  # no gradient leaves by this way
 
     def look(self, losses_B: Tensor, streams: Streams) -> bool:
         """Checks the recorded pass through derivatives, where it holds more than one example; False where it cannot."""

@@ -155,13 +155,22 @@ def check_losses(losses: Tensor, count: int, model: nn.Module, *, tape: Tape | N
         raise InputError("the losses depend on no trainable parameter; compute them with gradients, from the batch that was handed out")
     if tape is not None and tape.names_met():
         raise InputError("backward was called before step; leave it to private.step, which needs each example's own gradient")
-    own = {id(parameter) for parameter in trainable(model).values()}
-    for leaf in _leaves(losses):
-        if id(leaf) not in own and not (tape is not None and tape.wants(leaf)):
+    for leaf in strangers(losses, model, tape=tape):
+        if isinstance(leaf, nn.Parameter):
             raise InputError(
-                f"the losses also depend on a tensor of shape {tuple(leaf.shape)} that requires gradients and is no trainable parameter of "
-                "the attached model; attach one module that holds everything that learns"
+                f"the losses also depend on a parameter of shape {tuple(leaf.shape)} that is not of the attached model; attach one "
+                "module that holds everything that learns"
             )
+
+
+def strangers(losses: Tensor, model: nn.Module, *, tape: Tape | None) -> list[Tensor]:
+    """The tensors at which gradients of the losses would arrive, and which are no trainable parameters of the model.
+
+    A forward pass may make such tensors for itself (T5 does, where activations are computed again). A gradient that is left
+    on one that somebody keeps would be neither clipped nor blurred.
+    """
+    own = {id(parameter) for parameter in trainable(model).values()}
+    return [leaf for leaf in _leaves(losses) if id(leaf) not in own and not (tape is not None and tape.wants(leaf))]
 
 
 def _leaves(losses: Tensor) -> Iterator[Tensor]:
