@@ -429,6 +429,9 @@ REFUSED = {
     "operator of the lower layer": Case(lambda m, h, x: torch.ops.aten.mul(h, m.p), one(D), at="aten"),
     "vmap": Case(lambda m, h, x: torch.vmap(m.p)(h), part(lambda: nn.Linear(D, D)), at="vmap"),
     "gradient of a gradient": Case(differentiated, part(lambda: nn.Linear(D, D)), at="create_graph"),
+    "complex parameter": Case(
+        lambda m, h, x: h * m.p.abs(), lambda: {"p": nn.Parameter(torch.randn(D, dtype=torch.complex64))}, at="p is complex"
+    ),
     "gradient hook": Case(hooked, one(D), at="gradient hook"),
     "parameter exchanged meanwhile": Case(exchanged, one(D), at="exchanged"),
     "chosen rows": Case(lambda m, h, x: written(h, x % 2 == 0, m.p(h[x % 2 == 0])), part(lambda: nn.Linear(D, D)), at="linear"),

@@ -1,5 +1,6 @@
 """Models of Hugging Face and adapters of peft, untouched: norms and sums against every example alone, or a refusal by name."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -109,17 +110,18 @@ def test_a_dropped_cross_term_would_be_seen(name: str, monkeypatch: pytest.Monke
 )
 def test_activation_checkpointing_changes_nothing(name: str, reentrant: bool):
     family, batch, sums = COMMON[name], Batch.drawn(USUAL, seed=0), []
-    for model in (made(family.make, 0).double(), checkpointed(family, reentrant=reentrant)):
+    for model, kept in product((made(family.make, 0).double(), checkpointed(family, reentrant=reentrant)), (False, True)):
         with recording(model, len(USUAL)) as tape:
-            family.loss(model, batch, np.arange(len(USUAL))).sum().backward()
+            family.loss(model, batch, np.arange(len(USUAL))).sum().backward(retain_graph=kept)
         got: dict[str, Tensor] = {}
         norms = tape.squared_norms()
         tape.add_weighted_sum(torch.linspace(-1, 2, len(USUAL)).double(), into=got)
         sums.append((norms, got))
-    torch.testing.assert_close(sums[1][0], sums[0][0], rtol=1e-12, atol=0)
-    assert sums[0][1].keys() == sums[1][1].keys()
-    for name, gradient in sums[0][1].items():
-        torch.testing.assert_close(sums[1][1][name], gradient, rtol=1e-9, atol=1e-12)
+    for norms, got in sums[1:]:
+        torch.testing.assert_close(norms, sums[0][0], rtol=1e-12, atol=0)
+        assert got.keys() == sums[0][1].keys()
+        for name, gradient in sums[0][1].items():
+            torch.testing.assert_close(got[name], gradient, rtol=1e-9, atol=1e-12)
 
 
 def test_a_bias_that_leaves_its_checkpointed_block_is_refused():

@@ -245,6 +245,23 @@ def test_hooks_on_activations_see_what_they_would_see():
     assert max(errors(Hooked, lambda model, rows: model(IDS[rows]), examples=3)) < 1e-10
 
 
+def test_what_is_kept_from_an_earlier_pass_is_refused():
+    """Ordinary training goes through a kept slice of a parameter again and again; here it would learn nothing."""
+
+    class Keeps(Mixed):
+        kept: Tensor | None = None
+
+        def body(self, h_BTD: Tensor) -> Tensor:
+            if self.kept is None:
+                self.kept = self.scale[:, None].squeeze(1)
+            return super().body(h_BTD * self.kept)
+
+    model = made(Keeps, 0).double()
+    recorded(model, whole)
+    with pytest.raises(PreflightError, match="computed from scale was kept from a pass that is over"):
+        recorded(model, whole)
+
+
 def test_a_backward_pass_from_parameters_alone_is_refused():
     model = Mixed()
     with pytest.raises(PreflightError, match="scale meets a backward pass of its own"), recording(model, 3):

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, resolve_name
 
 from holdfast.core.errors import InputError, PreflightError
+from holdfast.privacy.engine.derived import lasting_graph
 from holdfast.privacy.engine.meeting import Meeting, replaced
 from holdfast.privacy.engine.modules import patched
 from holdfast.privacy.engine.rules import BROADCASTING, RULES, VIEWS
-from holdfast.privacy.engine.tape import Tape, leaks, paused
+from holdfast.privacy.engine.tape import Tape, paused
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -54,6 +55,7 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
     modules = list(model.modules())  # walking through a model takes longer than many a rule
     parameters, held = trainable(model), _held(modules)
     _refuse_hooks(parameters)
+    _refuse_complex(parameters)
     tape = Tape(examples, parameters, groups=groups, rows_per_example=rows_per_example)
     before = {name: parameter.grad for name, parameter in parameters.items()}
     for parameter in parameters.values():
@@ -61,8 +63,9 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
     try:
         with _uncompiled(), patched(modules, tape), _Interceptor(tape, modules):
             yield tape
-        escaped = [*(name for name, parameter in parameters.items() if parameter.grad is not None), *leaks(tape)]
+        escaped = [*(name for name, parameter in parameters.items() if parameter.grad is not None), *tape.derived.leaks()]
     finally:
+        tape.derived.close()
         for name, parameter in parameters.items():
             parameter.grad = before[name]
     if escaped:
@@ -98,6 +101,12 @@ def _refuse_hooks(parameters: Mapping[str, nn.Parameter]) -> None:
                 for name in hooked
             ]
         )
+
+
+def _refuse_complex(parameters: Mapping[str, nn.Parameter]) -> None:
+    unreal = [name for name, parameter in parameters.items() if parameter.is_complex()]
+    if unreal:
+        raise PreflightError([f"{name} is complex; keep torch.view_as_real of it as the parameter" for name in unreal])
 
 
 class _Interceptor(TorchFunctionMode):
@@ -152,7 +161,8 @@ class _Interceptor(TorchFunctionMode):
         name = resolve_name(func) or str(func)
         if _writes(func) and (meeting.knows(args[0]) or not meeting.all_known(args, options)):
             raise PreflightError([meeting.refusal(f"{name}, which writes in place", args, options)])
-        result = func(*args, **options)
+        with lasting_graph():
+            result = func(*args, **options)
         if not any(_learns(one) for one in (result if isinstance(result, list | tuple) else [result])):
             if isinstance(result, Tensor) and meeting.all_known(args, options):
                 meeting.count_as_constant(result)

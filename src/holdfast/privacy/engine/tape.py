@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from holdfast.core.errors import PreflightError
 from holdfast.privacy import kernels
+from holdfast.privacy.engine.derived import Derived
 from holdfast.privacy.engine.occurrences import Gradients, Lookup, Occurrence, Product, inner_product, inner_product_with_dense
 
 
@@ -65,7 +66,7 @@ class Tape:
     def clear(self) -> None:
         """Forgets every record."""
         self.rewind()
-        self._derived: dict[int, tuple[Tensor, Tensor, str]] = {}
+        self.derived = Derived()
 
     def rewind(self) -> None:
         """Forgets what a backward pass recorded; another one may follow over the same forward pass."""
@@ -86,20 +87,16 @@ class Tape:
         Returns:
             A stand-in, cut off from the graph: its gradients come by example and are carried back through the graph at the end.
         """
-        if self.is_parameter(result):
-            return result
-        stand_in = result.detach().requires_grad_()
-        self._derived[id(stand_in)] = (stand_in, result, " and ".join(sorted(set(names))))
-        return stand_in
+        return result if self.is_parameter(result) else self.derived.add(result, names)
 
     def wants(self, parameter: Tensor | None) -> bool:
         """Whether this is a trainable parameter of the model, or was computed from such alone."""
-        return parameter is not None and (id(parameter) in self._names or id(parameter) in self._derived)
+        return parameter is not None and (id(parameter) in self._names or id(parameter) in self.derived)
 
     def name(self, parameter: Tensor) -> str:
         """The name in the model of a parameter, or of those that a tensor was computed from."""
         key = id(parameter)
-        return self._names[key] if key in self._names else self._derived[key][2]
+        return self._names[key] if key in self._names else self.derived.name(key)
 
     def product(
         self, weight: Tensor, inputs: Tensor, output_grads: Tensor, *, bias: Tensor | None = None, transposed: bool = False
@@ -151,8 +148,11 @@ class Tape:
             parameter: Of any shape.
             gradients_B: (B, *shape), or anything that can be viewed so.
         """
-        if not self.wants(parameter):
-            return
+        if self.wants(parameter):
+            self.derived.refuse_if_over(self.name(parameter))
+            self._collect(parameter, gradients_B)
+
+    def _collect(self, parameter: Tensor, gradients_B: Tensor) -> None:
         gradients_B = _wide(gradients_B).reshape(self.examples, *parameter.shape)
         key = id(parameter)
         self._dense[key] = self._dense[key] + gradients_B if key in self._dense else gradients_B
@@ -207,7 +207,7 @@ class Tape:
         for biases, sum_BP in zip(pending.biases, sums, strict=True):
             for bias in biases:
                 assert sum_BP is not None
-                self.dense(bias, sum_BP)
+                self._collect(bias, sum_BP)
 
     def squared_norms(self) -> Tensor:
         """Squared gradient norm of each example over each group of parameters, (L, B), in float32 or better.
@@ -231,16 +231,12 @@ class Tape:
 
     def _pull_back(self) -> None:
         """Turns gradients of derived tensors into gradients of what they were computed from, last one first."""
-        sources: list[Tensor] = [*self._parameters.values(), *(stand_in for stand_in, _, _ in self._derived.values())]
-        for key, (_, result, _) in reversed(self._derived.items()):
+        sources: list[Tensor] = [*self._parameters.values(), *self.derived.stand_ins()]
+        for key, result in self.derived.last_first():
             gradients_B = self._dense.pop(key, None)
-            if gradients_B is None:
-                continue
-            wanted = gradients_B.to(result.dtype)
-            found = torch.autograd.grad(result, sources, wanted, is_grads_batched=True, retain_graph=True, allow_unused=True)
-            for source, gradient_B in zip(sources, found, strict=True):
-                if gradient_B is not None:
-                    self.dense(source, gradient_B)
+            if gradients_B is not None:
+                for source, gradient_B in self.derived.pulled_back(result, gradients_B, sources):
+                    self._collect(source, gradient_B)
 
     def add_weighted_sum(self, weights_LB: Tensor, *, into: Gradients) -> None:
         """Adds the sum over examples of weight times gradient, and forgets the records, so that memory is freed on the way.
@@ -280,19 +276,14 @@ class Tape:
         return {self._names[key] for key in (*self._by_parameter, *self._dense)}
 
 
-def leaks(tape: Tape) -> list[str]:
-    """Names of parameters behind derived tensors that met something unseen: gradients of theirs went past the tape."""
-    return [names for stand_in, _, names in tape._derived.values() if stand_in.grad is not None]
-
-
 @contextmanager
 def paused(tape: Tape) -> Iterator[None]:
     """Records nothing while the block runs: some other derivative is taken."""
-    names, derived, tape._names, tape._derived = tape._names, tape._derived, {}, {}
+    names, derived, tape._names, tape.derived = tape._names, tape.derived, {}, Derived()
     try:
         yield
     finally:
-        tape._names, tape._derived = names, derived
+        tape._names, tape.derived = names, derived
 
 
 def _wide(tensor: Tensor) -> Tensor:

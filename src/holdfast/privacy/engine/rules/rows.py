@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from holdfast.core.errors import PreflightError
 from holdfast.privacy.engine import functions
+from holdfast.privacy.engine.derived import lasting_graph
 from holdfast.privacy.engine.meeting import Meeting
 
 
@@ -40,7 +41,8 @@ def embedding(
         return NotImplemented
     ids, open_ended = input, input.dim() < 2 or input.shape[0] == 1
     if meeting.is_constant(ids) or (open_ended and tape.rows > 1) or not ids.dim():
-        return meeting.looked_up(F.embedding(ids, weight, padding_idx), ids, weight, padding_idx)
+        with lasting_graph():
+            return meeting.looked_up(F.embedding(ids, weight, padding_idx), ids, weight, padding_idx)
     return NotImplemented if ids.shape[0] % tape.rows else functions.Embedding.apply(tape, ids, weight, padding_idx)
 
 
