@@ -345,7 +345,7 @@ def test_options_out_of_range_are_refused(model, dataset, how, message):
         (lambda losses: losses.tolist(), InputError, "losses is list; give a tensor"),
         (lambda losses: losses * float("nan"), TrainingStopped, "losses are not finite"),
         (lambda losses: losses / losses.detach().new_tensor([0.0] + [1.0] * (len(losses) - 1)), TrainingStopped, "1 of"),
-        (lambda losses: losses + nn.Parameter(torch.zeros(1)), InputError, r"a parameter of shape \(1,\) that is not of the attached model"),
+        (lambda losses: losses + nn.Parameter(torch.zeros(1)), InputError, r"of shape \(1,\) that is not of the attached model"),
         (lambda losses: losses / losses.sum(), PreflightError, "the losses couple examples"),
         (lambda losses: losses.flip(0), PreflightError, "the losses couple examples"),
     ],

@@ -17,13 +17,15 @@ DATA = load_data("assistant:train=160,validation=30,test=60,users=20", seed=3)
 TASK = IntentSlot(unseen_labels="count as wrong")
 MODEL = models.BiLSTM(embedding=6, hidden=5, characters=4, character_width=3, dropout=0.0, word_dropout=0.0)
 SETTINGS = TrainingSettings(checkpoint_every=4, optimizer="sgd", learning_rate=0.05, averaging=0.5)
-COMMON = {"examples": len(DATA.train), "clip_norm": 0.5, "noise_multiplier": 0.8, "delta": 1e-4}
+WHOLE = {"clip_norm": 0.5, "noise_multiplier": 0.8, "delta": 1e-4}
+COMMON = {"examples": len(DATA.train)} | WHOLE
 FLAT = privacy.dp_sgd(**COMMON, batch_size=20, steps=6)
 MECHANISMS = {
     "dp-sgd": FLAT,
     "edp-sgd": privacy.edp_sgd(**COMMON, batch_size=20, micro_batch_size=5, steps=6),
     "tiny": privacy.dp_sgd(**COMMON, batch_size=1, steps=12, sampler="poisson"),
     "adaptive": replace(FLAT, clipper=privacy.AdaptiveClipping(clip_norm=0.5, quantile=0.5, count_noise=2.0)),
+    "users": privacy.dp_sgd(**WHOLE, users=len(set(DATA.train.user_ids())), unit="user", examples_per_user=4, batch_size=10, steps=6),
     "none": privacy.non_private(examples=len(DATA.train), batch_size=20, epochs=1),
 }
 

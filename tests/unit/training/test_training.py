@@ -102,6 +102,15 @@ def test_settings_have_an_effect(data, model, change):
     assert not torch.equal(weights(plain), weights(changed))
 
 
+def test_tensors_that_training_never_moves_are_named(data, model):
+    """The failure that peers report most: losses and epsilon look normal, and a part of the model never learns."""
+    settings = TrainingSettings(optimizer="sgd", rates={"heads": 1e-30})
+    with pytest.warns(
+        UserWarning, match=r"after 20 steps \d of 17 trainable tensors have not moved: heads\.\S+, .*are they in the optimiser"
+    ):
+        train(TASK, data, model=model, mechanism=make_mechanism("dp-sgd", data), settings=settings, seed=1)
+
+
 @pytest.mark.filterwarnings("ignore:after 1 steps")  # one of the trainings stands still on purpose
 def test_each_rate_reaches_the_parameters_that_it_names_and_no_others(data, model):
     """Plain descent without privacy: an update is the gradient times the rate, so the factor can be read off the weights."""
