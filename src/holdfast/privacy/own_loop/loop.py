@@ -197,8 +197,9 @@ class PrivateLoop:
             raise InputError("there is no batch to step on: loop over private.batches(...) and call step in that loop, once a batch")
         one.check_place()
         try:
-            self._shape.check(self._model)
-            one.check(losses, optimizer, before=self._optimizer)
+            with torch._C.DisableTorchFunction():  # what is only looked at need not go through the recording
+                self._shape.check(self._model)
+                one.check(losses, optimizer, before=self._optimizer)
             self._looked = self._looked or one.look(losses, self._streams)
             one.add(losses)
         except BaseException:

@@ -58,12 +58,12 @@ class Pass:
             TrainingStopped: If a loss is not finite.
         """
         watching.check_optimizer(optimizer, self._model, before=before)
-        watching.check_losses(losses, len(self.part.indices), self._model, tape=self._tape)
+        strangers = watching.check_losses(losses, len(self.part.indices), self._model, tape=self._tape)
         if self._kept is not None and (written := self._kept.changes(self._model)):
             raise PreflightError(written)
         if self.part.counts:
             sums.finite(losses)
-        for leaf in watching.strangers(losses, self._model, tape=self._tape):
+        for leaf in strangers:
             self._open.callback(setattr, leaf, "grad", leaf.grad)  # no gradient leaves by this way
 
     def look(self, losses_B: Tensor, streams: Streams) -> bool:

@@ -131,7 +131,7 @@ def check_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, *, befor
                 )
 
 
-def check_losses(losses: Tensor, count: int, model: nn.Module, *, tape: Tape | None) -> None:
+def check_losses(losses: Tensor, count: int, model: nn.Module, *, tape: Tape | None) -> list[Tensor]:
     """Refuses losses that are not one for each example, with the graph that the tape recorded.
 
     Args:
@@ -139,6 +139,9 @@ def check_losses(losses: Tensor, count: int, model: nn.Module, *, tape: Tape | N
         count: Examples of the part.
         model: The attached model.
         tape: What recorded the forward pass; None where nothing is recorded.
+
+    Returns:
+        Tensors beside the model's parameters at which gradients of the losses would arrive.
 
     Raises:
         InputError: With the reason.
@@ -155,15 +158,17 @@ def check_losses(losses: Tensor, count: int, model: nn.Module, *, tape: Tape | N
         raise InputError("the losses depend on no trainable parameter; compute them with gradients, from the batch that was handed out")
     if tape is not None and tape.names_met():
         raise InputError("backward was called before step; leave it to private.step, which needs each example's own gradient")
-    for leaf in strangers(losses, model, tape=tape):
+    strangers = _strangers(losses, model, tape)
+    for leaf in strangers:
         if isinstance(leaf, nn.Parameter):
             raise InputError(
                 f"the losses also depend on a parameter of shape {tuple(leaf.shape)} that is not of the attached model; attach one "
                 "module that holds everything that learns"
             )
+    return strangers
 
 
-def strangers(losses: Tensor, model: nn.Module, *, tape: Tape | None) -> list[Tensor]:
+def _strangers(losses: Tensor, model: nn.Module, tape: Tape | None) -> list[Tensor]:
     """The tensors at which gradients of the losses would arrive, and which are no trainable parameters of the model.
 
     A forward pass may make such tensors for itself (T5 does, where activations are computed again). A gradient that is left
