@@ -5,12 +5,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.oracles import per_example as oracle
 from tests.oracles.exactness import errors, made
 from tests.oracles.own_modules import DISORDERED, EXACT, REFUSED, Case
 from torch import Tensor, nn
 
 from holdfast.core.errors import PreflightError
 from holdfast.privacy import Execution, dp_sgd
+from holdfast.privacy.engine import recording
 from holdfast.privacy.preflight import preflight
 from holdfast.privacy.sums import squared_norms
 
@@ -55,6 +57,45 @@ def test_exact_with_several_rows_of_each_example(name: str):
     for examples, rows, tokens in ((3, 2, 5), (2, 2, 4)):
         found = errors(EXACT[name].make, losses(drawn(examples * rows, tokens, 1), rows), examples=examples, rows=rows)
         assert max(found) < 1e-10, (examples, rows, tokens)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_for_each_parameter_alone(name: str):
+    """Norms and sums by group, each parameter a group of its own, under weights of its own."""
+    model, of = made(EXACT[name].make, 0).double(), losses(drawn(3, 5, 1))
+    names = [name for name, _ in model.named_parameters()]
+    alone = oracle.gradients(model, lambda i: of(model, np.array([i])).sum(), 3)
+    with recording(model, 3, groups={name: group for group, name in enumerate(names)}) as tape:
+        of(model, np.arange(3)).sum().backward()
+    want_LB = torch.tensor([[oracle.norm({name: one[name]}) ** 2 for one in alone] for name in names], dtype=torch.float64)
+    weights_LB = torch.linspace(-1, 2, want_LB.numel()).double().view_as(want_LB)
+    torch.testing.assert_close(tape.squared_norms(), want_LB, rtol=1e-10, atol=1e-10 * float(want_LB.max()))
+    got: dict[str, Tensor] = {}
+    tape.add_weighted_sum(weights_LB, into=got)
+    for name, weights_B in zip(names, weights_LB, strict=True):
+        want = sum(weight * one[name] for weight, one in zip(weights_B, alone, strict=True))
+        torch.testing.assert_close(got.get(name, torch.zeros_like(want)), want, rtol=1e-9, atol=1e-9 * float(want_LB.max().sqrt()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXACT)
+def test_a_gradient_that_is_no_number_stays_with_its_example(name: str):
+    model, of = made(EXACT[name].make, 0).double(), losses(drawn(3, 5, 1))
+    spoilt_B = torch.tensor([False, True, False])
+
+    def recorded(factor_B: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        with recording(model, 3) as tape:
+            (of(model, np.arange(3)) * factor_B).sum().backward()
+        norms_B, got = tape.squared_norms()[0], dict[str, Tensor]()
+        tape.forget(spoilt_B)
+        tape.add_weighted_sum((~spoilt_B).double(), into=got)
+        return norms_B, got
+
+    (norms_B, got), (want_B, want) = recorded(torch.where(spoilt_B, torch.nan, 1.0)), recorded(torch.ones(3))
+    assert not norms_B[1].isfinite()
+    torch.testing.assert_close(norms_B[~spoilt_B], want_B[~spoilt_B])
+    torch.testing.assert_close(got, want)
 
 
 @settings(deadline=None, max_examples=100)
