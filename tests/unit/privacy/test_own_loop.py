@@ -254,6 +254,13 @@ def test_claim_ledger_and_epsilon_follow_the_steps(model, dataset):
     assert any("seen in the derivatives of the first batch" in condition for condition in claim.conditions)
 
 
+def test_a_claim_of_micro_batches_says_that_nothing_was_looked_at(model, dataset):
+    """Their backward pass is an ordinary one, in which nothing is recorded that could be looked at."""
+    with privacy.attach(model, edp_sgd(), seed=3) as private:
+        loop(private, model, dataset)
+        assert any("depends on that example alone (not checked)" in condition for condition in private.claim().conditions)
+
+
 def test_without_a_seed_every_attaching_draws_new_noise(model, dataset):
     twin = copy.deepcopy(model)
     assert not torch.equal(run(model, mechanism(), dataset, seed=None)[0], run(twin, mechanism(), dataset, seed=None)[0])
@@ -541,6 +548,13 @@ def test_a_wrapped_model_is_refused(model, wrap):
         wrapped = wrap(model)
     with pytest.raises(InputError, match="the model is wrapped in"), privacy.attach(wrapped, mechanism()):
         pass
+
+
+def test_one_of_several_processes_is_refused(model, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with pytest.raises(InputError, match="runs in one process, this is one of 2"):
+        attach_and_leave(model, mechanism())
 
 
 def test_models_without_promise_are_refused(model):
