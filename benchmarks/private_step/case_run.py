@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from harness import Row
 
-from private_step import OTHERS, UNIT
+from private_step import ENGINE_NAMES, OTHERS, UNIT
 from private_step.cases import Case, case_named
 from private_step.engines import MAKERS, Engine, Workload, note
 from private_step.memory import MemoryLab, Question
@@ -18,6 +20,7 @@ from private_step.rounds import Plan, in_rounds
 
 TOLERANCE = 1e-3  # of the clipped sum; an engine beyond it computes something else, and its speed is no figure
 LATER = "left to the full run"
+FOR_OURS, FOR_OTHERS = 0.5, 0.25  # of the time that is left after the checks
 UNITS = {"relative_error": "", "step_seconds": "s", "peak_memory": "MiB"}
 
 
@@ -29,20 +32,22 @@ class Effort:
         wanted: Clean samples of a step.
         limit: Samples at most, clean or not.
         rows: Of the batch that the float64 loop checks; None for all.
-        ours: Seconds that plain training or an engine of ours may take in a case; None for no bound.
-        others: The same for a comparator; also whether it is warmed up first.
-        memory_of: Comparators whose memory is measured.
+        warm_up: Steps before the first sample; a comparator, being slow, gets a third of them.
+        others: Seconds after which a comparator gets no further samples.
+        memory_of: Engines whose memory is measured.
         memory_steps: Steps whose memory is measured.
-        lead_in: Steps shorter than this are led in by one that does not count.
+        long_enough: Seconds that a sample lasts at least.
+        lead_in: Steps shorter than this many seconds are led in by one that does not count.
     """
 
     wanted: int = 7
     limit: int = 28
     rows: int | None = None
-    ours: float | None = None
-    others: float | None = None
-    memory_of: tuple[str, ...] = OTHERS
+    warm_up: int = 3
+    others: float = math.inf
+    memory_of: tuple[str, ...] = ENGINE_NAMES
     memory_steps: int = 3
+    long_enough: float = 0.3
     lead_in: float = 2.0
 
 
@@ -59,7 +64,7 @@ class Setting:
         micro_batches: Of the micro-batch engine.
         tiny: Whether the models are tiny.
         lab: Measures memory; None to leave it out.
-        late: Whether there is no time left for a comparator that takes so many seconds.
+        left: Seconds that the case may still take; infinite but in a quick run.
     """
 
     engines: tuple[str, ...]
@@ -70,7 +75,7 @@ class Setting:
     micro_batches: int
     tiny: bool
     lab: MemoryLab | None
-    late: Callable[[float], bool]
+    left: Callable[[], float]
 
 
 @dataclass
@@ -87,6 +92,7 @@ class CaseRun:
     case: Case = field(init=False)
     ready: dict[str, Engine] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    expected: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.case = case_named(self.name, tiny=self.setting.tiny)
@@ -134,7 +140,10 @@ class CaseRun:
                     continue
                 assigned = getattr(engine, "assignment", lambda rows: None)(rows)
                 expected = right if assigned is None else reference.by_micro_batch(engine.clipper, assigned)
-                error = relative_error(engine.clipped_sum(rows), expected)
+                began = time.perf_counter()
+                found = engine.clipped_sum(rows)
+                self.expected[name] = (time.perf_counter() - began) * self.case.shape.batch / len(rows)
+                error = relative_error(found, expected)
             except Exception as refusal:  # whatever an engine says to a case is its row, not the end of the table
                 self.refused[name] = reason(refusal)
                 yield self.row(name, "relative_error", None, self.refused[name])
@@ -148,17 +157,19 @@ class CaseRun:
     def times(self) -> Iterator[Row]:
         """Warms the engines up and times them in rounds."""
         setting, effort = self.setting, self.setting.effort
-        steps = {name: engine.step for name, engine in self.ready.items() if name not in OTHERS or not setting.late(5.0)}
+        steps = {name: self.ready[name].step for name in self._in_time()}
         for name, step in steps.items():
-            for number in range(3 if name not in OTHERS else 1 if effort.others is None else 0):
+            for number in range(effort.warm_up // 3 if name in OTHERS else effort.warm_up):
                 step(number)
-        allowed = {name: effort.others if name in OTHERS else effort.ours for name in steps}
+        ours = [name for name in steps if name not in OTHERS]
+        share = FOR_OURS * max(0.0, setting.left()) / len(ours)
         plan = Plan(
             wanted=effort.wanted,
             limit=effort.limit,
-            allowances={name: seconds for name, seconds in allowed.items() if seconds is not None},
+            allowances={name: effort.others if name in OTHERS else share for name in steps},
             threads=setting.threads,
             synchronize=torch.cuda.synchronize if setting.device.type == "cuda" else lambda: None,
+            long_enough=effort.long_enough,
             lead_in=effort.lead_in,
         )
         timings = in_rounds(steps, unit=UNIT, plan=plan)
@@ -169,14 +180,23 @@ class CaseRun:
             else:
                 yield self.row(name, "step_seconds", None, self.refused.get(name, LATER))
 
+    def _in_time(self) -> Iterator[str]:
+        """Engines to time: all of ours, and the comparators whose first step fits into what there is time for."""
+        budget = FOR_OTHERS * self.setting.left()
+        for name in self.ready:
+            if name in OTHERS:
+                if self.expected[name] > budget:
+                    continue
+                budget -= self.expected[name]
+            yield name
+
     def memory(self) -> Iterator[Row]:
         """Asks a fresh process for each engine."""
         setting, effort = self.setting, self.setting.effort
         assert setting.lab is not None
         unit: float | None = None
         for name in self.engines:
-            left_out = name in OTHERS and (name not in effort.memory_of or setting.late(15.0))
-            if name in self.refused or left_out:
+            if name in self.refused or name not in effort.memory_of or setting.left() <= 0:
                 yield self.row(name, "peak_memory", None, self.refused.get(name, LATER))
                 continue
             question = Question(

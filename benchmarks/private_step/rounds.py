@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LONG_ENOUGH = 0.3  # seconds: shorter steps are timed several at a time, because the kernel counts in hundredths
 SPARE = 0.05  # CPU seconds a second that others may use of our cores
 
 
@@ -84,7 +83,9 @@ class Plan:
         allowances: Seconds that an engine may take, by name; after these it gets no further samples than its first.
         threads: That the engines compute with.
         synchronize: Waits for a device that computes on the side.
-        lead_in: A step shorter than this many seconds is led in by one that does not count.
+        long_enough: Seconds that a sample lasts at least: shorter steps are timed several at a time, because the kernel
+            counts in hundredths.
+        lead_in: A step shorter than this many seconds is led in by one that does not count, and so is one that is too short.
     """
 
     wanted: int
@@ -92,7 +93,8 @@ class Plan:
     allowances: Mapping[str, float]
     threads: int
     synchronize: Callable[[], None] = lambda: None
-    lead_in: float = LONG_ENOUGH
+    long_enough: float = 0.3
+    lead_in: float = 0.0
 
 
 @dataclass
@@ -168,8 +170,8 @@ def _sample(step: Callable[[int], object], number: int, plan: Plan) -> tuple[flo
     gc.disable()
     began = time.perf_counter()
     seconds, interference = _timed(step, number, 1, plan)
-    if seconds < max(plan.lead_in, LONG_ENOUGH):
-        seconds, interference = _timed(step, number, max(1, round(LONG_ENOUGH / seconds)), plan)
+    if seconds < max(plan.lead_in, plan.long_enough):
+        seconds, interference = _timed(step, number, max(1, math.ceil(plan.long_enough / seconds - 1e-6)), plan)
     gc.enable()
     return seconds, interference, time.perf_counter() - began
 

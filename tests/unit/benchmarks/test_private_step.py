@@ -1,6 +1,7 @@
 """The benchmark of private steps: its reference, what counts as a clean sample, and a row or a reason for every engine."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -347,8 +348,8 @@ def test_a_wrong_engine_is_reported_and_neither_timed_nor_measured(monkeypatch: 
 def test_without_time_comparators_are_left_to_the_full_run():
     from private_step import case_run
 
-    late = setting(engines=("loop",), metrics=("step_seconds",), late=lambda seconds: True)
-    plain, loop = case_run.CaseRun("bilstm-T16", late).rows()
+    no_time = setting(engines=("loop",), metrics=("step_seconds",), left=lambda: 0.0)
+    plain, loop = case_run.CaseRun("bilstm-T16", no_time).rows()
     assert plain.value > 0
     assert (loop.value, loop.note) == (None, case_run.LATER)
 
@@ -356,8 +357,8 @@ def test_without_time_comparators_are_left_to_the_full_run():
 def setting(**changes: object) -> object:
     from private_step.case_run import Effort, Setting
 
-    effort = Effort(wanted=1, limit=1, memory_steps=1, lead_in=0.0)
-    given = {"effort": effort, "device": CPU, "threads": 1, "micro_batches": 2, "tiny": True, "lab": None, "late": lambda seconds: False}
+    effort = Effort(wanted=1, limit=1, warm_up=1, memory_steps=1, long_enough=0.0, lead_in=0.0)
+    given = {"effort": effort, "device": CPU, "threads": 1, "micro_batches": 2, "tiny": True, "lab": None, "left": lambda: math.inf}
     return Setting(**(given | changes))
 
 
