@@ -273,6 +273,100 @@ def test_overlap_is_seen(compiled_core):
     assert not compiled_core.cores[-1].lstm_backward_step(torch.zeros(2, 3, 20), first, second, other, other)
 
 
+def walk_in_float64(gates: Tensor, hidden: Tensor, cell: Tensor, weights: list[Tensor], turned: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Activations and states (D, T, B, ...) at their positions, and last cells (D, B, H), one row of one direction after the other."""
+    found = []
+    for d, weight in enumerate(weights):
+        h, c, at = hidden[d], cell[d], {}
+        positions = range(gates.shape[1])
+        for position in reversed(positions) if turned and d else positions:
+            activations, c, h = forward_in_float64(gates[d, position] + h @ weight.T, c)
+            at[position] = (activations, h)
+        found.append((*(torch.stack([at[position][k] for position in positions]) for k in (0, 1)), c))
+    activations, states, cells = zip(*found, strict=True)
+    return torch.stack(activations), torch.stack(states), torch.stack(cells)
+
+
+def buffer(*shape: int, examples_first: bool) -> Tensor:
+    directions, length, rows, width = shape
+    return torch.zeros(directions, rows, length, width).transpose(1, 2) if examples_first else torch.zeros(shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 5, 7), (1, 4, 13, 16), (2, 3, 66, 67), (2, 2, 6, 300)])  # tiles are 6 high
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("examples_first", [False, True])
+def test_lstm_walks_are_autograds(implementation, shape, turned, examples_first):
+    directions, length, rows, width = shape
+    gates, hidden, grads = (
+        buffer(directions, steps, rows, size, examples_first=examples_first)
+        for steps, size in ((length, 4 * width), (length + 1, width), (length, width))
+    )
+    cells, weights = (
+        torch.zeros(directions, length + 1, rows, width),
+        [normal(4 * width, width, seed=d) / width**0.5 for d in range(directions)],
+    )
+    for seed, whole in enumerate((gates, kernels.by_step(hidden, turned=turned)[0], cells[:, 0], grads), start=3):
+        whole.copy_(normal(*whole.shape, seed=seed))
+    exact = [x.double().requires_grad_() for x in (gates, kernels.by_step(hidden, turned=turned)[0], cells[:, 0])]
+    activations, states, last = walk_in_float64(*exact, [weight.double() for weight in weights], turned)
+    kernels.lstm_walk(gates, hidden, cells, weights, turned=turned)
+    after = torch.stack([hidden[d, :-1] if turned and d else hidden[d, 1:] for d in range(directions)])
+    for found, expected in ((gates, activations), (after, states), (cells[:, -1], last)):
+        torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=2e-6)
+    cell_grads, first = normal(directions, rows, width, seed=9), torch.ones(directions, rows, width)
+    wanted = torch.autograd.grad((states, last), exact, (grads.double(), cell_grads.double()))
+    kernels.lstm_walk_back(gates, cells, grads, cell_grads, weights, turned=turned, first_grads_DBH=first)
+    for found, expected in zip((gates, first - 1, cell_grads), wanted, strict=True):
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_lstm_walks_do_not_depend_on_threads_or_neighbours(implementation):
+    found, threads = [], torch.get_num_threads()
+    try:
+        for count in (1, 2, 3, 7):
+            torch.set_num_threads(count)
+            gates, hidden, cells, weights = (
+                normal(2, 3, 64, 256),
+                torch.zeros(2, 4, 64, 64),
+                torch.zeros(2, 4, 64, 64),
+                [normal(256, 64)] * 2,
+            )
+            gates[0, 1, 5, 7] = float("nan")
+            kernels.lstm_walk(gates, hidden, cells, weights, turned=True)
+            kernels.lstm_walk_back(gates, cells, hidden[:, 1:].clone(), torch.ones(2, 64, 64), weights, turned=True)
+            found.append(gates)
+    finally:
+        torch.set_num_threads(threads)
+    assert gates.isnan().nonzero()[:, [0, 2]].unique(dim=0).tolist() == [[0, 5]]
+    if implementation != "torch":  # whose products may be summed in another order
+        assert all(torch.equal(one.nan_to_num(), gates.nan_to_num()) for one in found)
+
+
+def test_lstm_walks_take_other_layouts_and_refuse_other_shapes(implementation):
+    gates, states, weights = normal(2, 3, 4, 20), torch.zeros(2, 4, 4, 5), [normal(20, 5)] * 2
+    expected = [gates.clone(), states.clone(), states.clone()]
+    kernels.lstm_walk(*expected, weights, turned=False)
+    gapped = [torch.stack([x, x], 3)[:, :, :, 0] for x in (gates, states, states)]
+    kernels.lstm_walk(*gapped, [weight.mT.contiguous().mT for weight in weights], turned=False)
+    for found, plain in zip(gapped, expected, strict=True):
+        torch.testing.assert_close(found, plain)
+    for wrong in ((gates, states[:, :3], states, weights), (gates, states, states, weights[:1]), (gates[0], states[0], states[0], weights)):
+        with pytest.raises(InputError, match="gates are"):
+            kernels.lstm_walk(*wrong, turned=True)
+    with pytest.raises(InputError, match="single states"):
+        kernels.lstm_walk_back(gates, states, torch.zeros(2, 3, 4, 5), states[:, 0, :1], weights, turned=True)
+
+
+def test_buffers_that_meet_are_seen():
+    block = torch.zeros(2, 5, 3, 4)
+    assert native.apart([block, torch.zeros(2, 3, 4)])
+    assert native.apart([torch.zeros(2, 3, 5, 4).transpose(1, 2), block])
+    assert not native.apart([block, block])
+    assert not native.apart([block, block[1]])
+    assert not native.apart([block[:, :2]])
+    assert not native.apart([torch.zeros(2, 1, 3, 4).expand(2, 5, 3, 4)])
+
+
 def test_says_what_is_at_work(implementation):
     assert kernels.backend() == ("torch" if implementation == "torch" else f"compiled ({implementation})")
 

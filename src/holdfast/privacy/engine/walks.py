@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from holdfast.privacy.engine.cells import Cell, Walk
+from holdfast.privacy.engine.cells import Cell, Return, Walk
 from holdfast.privacy.engine.occurrences import aligned, flat_rows
 from holdfast.privacy.engine.tape import Tape
 
@@ -72,8 +72,7 @@ class Layer(torch.autograd.Function):
             walk.hidden[0].copy_(hidden_DBP)
             if cells_DBH is not None:
                 walk.cells[0].copy_(cells_DBH)
-            for step in range(x_BTE.shape[1]):
-                plan.cell.forward(walk, step)
+            plan.cell.forward(walk)
         ctx.save_for_backward(inputs[0], inputs[1] if len(inputs) == 2 else None, *buffers, *flat)
         hidden = _last(walk.hidden, walk.hidden_DTBP, plan.lengths_B)
         cells = None if walk.cells_DTBH is None else _last(walk.cells, walk.cells_DTBH, plan.lengths_B)
@@ -92,11 +91,12 @@ class Layer(torch.autograd.Function):
             apart = _buffer(first, len(parameters), first.shape[1], len(parameters[0].hidden_GP)) if plan.cell.apart else None
             walk = _walk(plan.cell, inputs, parameters, (gates_DTBG, hidden_DTBP, cells_DTBH, unprojected_DTBH, apart))
             grads_DTBP = _grads(walk, plan, output_grads[0], output_grads[1])
-            initial = _walk_back(walk, plan, grads_DTBP, output_grads[2], ctx.needs_input_grad[3] or ctx.needs_input_grad[4])
+            way = _return(walk, plan, grads_DTBP, output_grads[2], wanted=ctx.needs_input_grad[3])
+            plan.cell.backward(walk, way)
             for direction, weights in enumerate(parameters):
                 _record(walk, plan, direction, inputs[direction % len(inputs)].detach(), weights, grads_DTBP)
             x_grads = _input_grads(walk, inputs, parameters) if ctx.needs_input_grad[1] else (None, None)
-        return None, *x_grads, *initial, *(None for _ in ctx.flat)
+        return None, *x_grads, way.first_DBP, way.cell_DBH, *(None for _ in ctx.flat)
 
 
 def _by_direction(flat: Sequence[Tensor | None]) -> list[Weights]:
@@ -135,23 +135,15 @@ def _buffers(cell: Cell, inputs: Sequence[Tensor], parameters: Sequence[Weights]
 
 
 def _walk(cell: Cell, inputs: Sequence[Tensor], parameters: Sequence[Weights], buffers: Sequence[Tensor | None]) -> Walk:
-    """A walk over these buffers with the weights of all directions side by side."""
+    """A walk over these buffers."""
     dtype = inputs[0].dtype
-    bias_DG = _side_by_side([weights.hidden_bias_G for weights in parameters], dtype) if cell.apart else None
     return Walk(
-        _side_by_side([weights.hidden_GP for weights in parameters], dtype),  # type: ignore[arg-type]  # these are there
-        None if bias_DG is None else bias_DG[:, None],
-        _side_by_side([weights.projection_PH for weights in parameters], dtype),
+        [weights.hidden_GP.detach().to(dtype) for weights in parameters],
+        [weights.hidden_bias_G.detach().to(dtype) for weights in parameters if cell.apart and weights.hidden_bias_G is not None],
+        [weights.projection_PH.detach().to(dtype) for weights in parameters if weights.projection_PH is not None],
         len(inputs) == 1,
         *buffers,  # type: ignore[arg-type]  # so are gates and states
     )
-
-
-def _side_by_side(tensors: Sequence[Tensor | None], dtype: torch.dtype) -> Tensor | None:
-    present = [tensor.detach().to(dtype) for tensor in tensors if tensor is not None]
-    if len(present) < 2:
-        return present[0][None] if present else None
-    return torch.stack(present)
 
 
 def _enter(walk: Walk, cell: Cell, direction: int, x_BTE: Tensor, weights: Weights) -> None:
@@ -208,21 +200,16 @@ def _grads(walk: Walk, plan: Plan, output_BTP: Tensor | None, last_DBP: Tensor |
     return grads_DTBP
 
 
-def _walk_back(
-    walk: Walk, plan: Plan, grads_DTBP: Tensor, last_cell_DBH: Tensor | None, wanted: bool
-) -> tuple[Tensor | None, Tensor | None]:
-    """Turns gates and `grads_DTBP` into full gradients; returns those of the initial states, where wanted, and cells."""
-    grads, cell_DBH = walk.by_step(grads_DTBP), None
-    if walk.cells:
+def _return(walk: Walk, plan: Plan, grads_DTBP: Tensor, last_cell_DBH: Tensor | None, *, wanted: bool) -> Return:
+    """What the walk back starts from; the gradient of the initial states may be wanted."""
+    lengths_B, (directions, _, rows, width) = plan.lengths_B, grads_DTBP.shape
+    cell_DBH = None
+    if last_cell_DBH is not None and lengths_B is None:
+        cell_DBH = last_cell_DBH.clone(memory_format=torch.contiguous_format)
+    elif walk.cells_DTBH is not None:
         cell_DBH = torch.zeros_like(walk.cells[0], memory_format=torch.contiguous_format)
-        if last_cell_DBH is not None and plan.lengths_B is None:
-            cell_DBH += last_cell_DBH
-    initial_DBP = torch.zeros_like(grads[0], memory_format=torch.contiguous_format) if wanted else None
-    for step in reversed(range(len(grads))):
-        if last_cell_DBH is not None and cell_DBH is not None and plan.lengths_B is not None:
-            cell_DBH += last_cell_DBH * (plan.lengths_B == step + 1)[:, None]
-        plan.cell.backward(walk, step, grads[step], cell_DBH, grads[step - 1] if step else initial_DBP)
-    return initial_DBP, cell_DBH
+    first_DBP = grads_DTBP.new_zeros(directions, rows, width) if wanted else None
+    return Return(grads_DTBP, cell_DBH, None if lengths_B is None else last_cell_DBH, lengths_B, first_DBP)
 
 
 def _record(walk: Walk, plan: Plan, direction: int, x_BTE: Tensor, weights: Weights, grads_DTBP: Tensor) -> None:

@@ -22,7 +22,10 @@ from torch import Tensor
 from holdfast.core.errors import InputError, nearest
 from holdfast.privacy.kernels import native, portable, portable_noise
 
-__all__ = ["add_noise", "backend", "gram_norms", "key_stream", "layer_norm_backward", "lstm_backward_step", "lstm_forward_step", "using"]
+__all__ = [
+    *("add_noise", "backend", "by_step", "gram_norms", "key_stream", "layer_norm_backward"),
+    *("lstm_backward_step", "lstm_forward_step", "lstm_walk", "lstm_walk_back", "using"),
+]
 
 _CHOICES = ("compiled", "torch", *native.LEVELS)
 _chosen: list[str] = []  # what `using` asks for, the innermost last
@@ -195,6 +198,97 @@ def lstm_backward_step(gates_DBG: Tensor, cell_DBH: Tensor, next_cell_DBH: Tenso
     core, tensors = _core(), (gates_DBG, cell_DBH, next_cell_DBH, hidden_grad_DBH, cell_grad_DBH)
     if core is None or not native.takes(tensors, torch.float32) or not core.lstm_backward_step(*tensors):
         portable.lstm_backward_step(*tensors)
+
+
+def by_step(x_DTBW: Tensor, *, turned: bool) -> list[Tensor]:
+    """Views (D, B, W) of what a buffer of a walk over time holds for each step.
+
+    Buffers list positions, and where `turned`, step s of the second direction stands at position T - 1 - s: nothing is
+    ever turned round or copied for it. Of a buffer of states, which has one position more, the view of step s is the
+    state before that step, and the last is the state after the last step.
+
+    Args:
+        x_DTBW: The buffer; no stride is negative, and directions are the outermost in memory.
+        turned: Whether the second direction starts at the last position.
+    """
+    return portable.by_step(x_DTBW, turned=turned)
+
+
+def lstm_walk(gates_DTBG: Tensor, hidden_DTBH: Tensor, cells_DTBH: Tensor, weights_GH: Sequence[Tensor], *, turned: bool) -> None:
+    """All steps of an LSTM in all its directions.
+
+    Args:
+        gates_DTBG: The input's part of the pre-activations, (D, T, B, 4H); become the activations in place.
+        hidden_DTBH: States, (D, T + 1, B, H), by position as `by_step` says; the first is there, the others are written here.
+        cells_DTBH: Cells, likewise, but by step in both directions.
+        weights_GH: The recurrent weights of each direction, (4H, H).
+        turned: Whether the second direction starts at the last position.
+
+    Raises:
+        InputError: For shapes that do not fit.
+    """
+    _check_walk(gates_DTBG, weights_GH, states=(hidden_DTBH, cells_DTBH))
+    core = _walking((gates_DTBG, hidden_DTBH, cells_DTBH), weights_GH)
+    if core is None:
+        portable.lstm_walk(gates_DTBG, hidden_DTBH, cells_DTBH, weights_GH, turned)
+    else:
+        core.lstm_walk(gates_DTBG, hidden_DTBH, cells_DTBH, weights_GH, turned)
+
+
+def lstm_walk_back(
+    gates_DTBG: Tensor,
+    cells_DTBH: Tensor,
+    hidden_grads_DTBH: Tensor,
+    cell_grads_DBH: Tensor,
+    weights_GH: Sequence[Tensor],
+    *,
+    turned: bool,
+    first_grads_DBH: Tensor | None = None,
+) -> None:
+    """The backward pass of `lstm_walk`.
+
+    Args:
+        gates_DTBG: The activations; become the gradients of the pre-activations in place.
+        cells_DTBH: The cells.
+        hidden_grads_DTBH: Gradients of the states after each step, (D, T, B, H), by position; those by way of later steps
+            are added in place.
+        cell_grads_DBH: Gradient of the last cells; becomes that of the first in place.
+        weights_GH: The recurrent weights of each direction, (4H, H).
+        turned: Whether the second direction starts at the last position.
+        first_grads_DBH: The gradient of the first states is added here.
+
+    Raises:
+        InputError: For shapes that do not fit.
+    """
+    _check_walk(gates_DTBG, weights_GH, states=(cells_DTBH,), grads=hidden_grads_DTBH)
+    first = [] if first_grads_DBH is None else [first_grads_DBH]
+    if any(one.shape != cells_DTBH[:, 0].shape for one in (cell_grads_DBH, *first)):
+        raise InputError(
+            f"gradients of single states have shape {tuple(cell_grads_DBH.shape)}; they must be {tuple(cells_DTBH[:, 0].shape)}"
+        )
+    core = _walking((gates_DTBG, cells_DTBH, hidden_grads_DTBH, cell_grads_DBH, *first), weights_GH)
+    walk_back = portable.lstm_walk_back if core is None else core.lstm_walk_back
+    walk_back(gates_DTBG, cells_DTBH, hidden_grads_DTBH, cell_grads_DBH, weights_GH, turned, first_grads_DBH)
+
+
+def _walking(buffers: Sequence[Tensor], weights: Sequence[Tensor]) -> native.Core | None:
+    """The core, if it takes these."""
+    core = _core()
+    takes = core is not None and buffers[0].numel() > 0 and native.takes([*buffers, *weights], torch.float32) and native.apart(buffers)
+    return core if takes else None
+
+
+def _check_walk(gates: Tensor, weights: Sequence[Tensor], *, states: Sequence[Tensor], grads: Tensor | None = None) -> None:
+    directions, steps, rows, width = gates.shape if gates.dim() == 4 else (0, 0, 0, 1)
+    hidden = width // 4
+    shapes = [tuple(x.shape) for x in (gates, *states, *([] if grads is None else [grads]), *weights)]
+    fitting: list[tuple[int, ...]] = [(directions, steps, rows, 4 * hidden), *[(directions, steps + 1, rows, hidden)] * len(states)]
+    fitting += [(directions, steps, rows, hidden)] * (grads is not None) + [(4 * hidden, hidden)] * directions
+    if shapes != fitting:
+        raise InputError(
+            f"gates, states, gradients and weights have shapes {', '.join(map(str, shapes))}; gates are (D, T, B, 4H), "
+            "states (D, T + 1, B, H), gradients (D, T, B, H), and weights (4H, H), one for each direction"
+        )
 
 
 def _check_steps(gates: Tensor, *states: Tensor) -> None:

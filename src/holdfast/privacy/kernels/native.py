@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from ctypes import c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-ABI = 3
+ABI = 4
 """Version of the types and signatures below; `core/kernels.h` carries the same number."""
 
 LEVELS = ("baseline", "avx2", "avx512")
@@ -34,6 +35,10 @@ class _Steps(ctypes.Structure):
     _fields_ = (("data", c_void_p), ("direction_stride", c_int64), ("row_stride", c_int64))
 
 
+class _Track(ctypes.Structure):
+    _fields_ = (("data", c_void_p), ("direction_stride", c_int64), ("position_stride", c_int64), ("row_stride", c_int64))
+
+
 _ADD_NOISE = ctypes.CFUNCTYPE(None, c_void_p, c_int64, c_double, c_double, c_void_p, c_uint64, c_int32, c_int32)
 
 
@@ -48,6 +53,8 @@ class _Table(ctypes.Structure):
         ("layer_norm_backward", ctypes.CFUNCTYPE(None, *[c_void_p] * 5, c_int64, c_int64, c_int64, *[c_void_p] * 3, c_int32)),
         ("lstm_forward_step", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 4, c_int64, c_int64, c_int64, c_int32)),
         ("lstm_backward_step", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 5, c_int64, c_int64, c_int64, c_int32)),
+        ("lstm_walk", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 4, *[c_int64] * 4, c_int32, c_int32)),
+        ("lstm_walk_back", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 6, *[c_int64] * 4, c_int32, c_int32)),
         ("add_noise_float", _ADD_NOISE),
         ("add_noise_double", _ADD_NOISE),
         ("key_stream", ctypes.CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_uint32, c_int64, c_void_p)),
@@ -127,6 +134,35 @@ class Core:
             return False
         return function(*map(_steps, tensors), directions, examples, hidden, torch.get_num_threads()) == 0
 
+    def lstm_walk(self, gates: Tensor, hidden: Tensor, cells: Tensor, weights: Sequence[Tensor], turned: bool) -> None:
+        """As `holdfast.privacy.kernels.lstm_walk`, for buffers that are `apart` and not empty."""
+        self._walk(self.table.lstm_walk, gates, map(_track, (gates, hidden, cells)), weights, turned)
+
+    def lstm_walk_back(
+        self,
+        gates: Tensor,
+        cells: Tensor,
+        hidden_grads: Tensor,
+        cell_grads: Tensor,
+        weights: Sequence[Tensor],
+        turned: bool,
+        first_grads: Tensor | None,
+    ) -> None:
+        """As `holdfast.privacy.kernels.lstm_walk_back`, likewise."""
+        first = ctypes.byref(_Steps()) if first_grads is None else _steps(first_grads)
+        buffers = (*map(_track, (gates, cells, hidden_grads)), _steps(cell_grads), first)
+        self._walk(self.table.lstm_walk_back, gates, buffers, weights, turned)
+
+    @staticmethod
+    def _walk(
+        function: Callable[..., int], gates: Tensor, buffers: Iterable[ctypes._CArgObject], weights: Sequence[Tensor], turned: bool
+    ) -> None:
+        directions, steps, examples, width = gates.shape
+        weights = [weight.contiguous() for weight in weights]
+        sizes = (directions, steps, examples, width // 4)
+        if function(*buffers, _pointers(weights), *sizes, turned, torch.get_num_threads()):
+            raise MemoryError(f"no memory for the recurrent weights of {directions} directions of {width // 4} units")
+
     def add_noise(self, total: Tensor, deviation: float, key: Sequence[int], nonce: int, scale: float, draws: int) -> None:
         """As `holdfast.privacy.kernels.add_noise`, for float32 and float64."""
         add = self.table.add_noise_float if total.dtype == torch.float32 else self.table.add_noise_double
@@ -148,6 +184,21 @@ def _words(key: Sequence[int]) -> ctypes.Array[c_uint32]:
 
 def _steps(x_DBH: Tensor) -> ctypes._CArgObject:
     return ctypes.byref(_Steps(x_DBH.data_ptr(), x_DBH.stride(0), x_DBH.stride(1)))
+
+
+def _track(x_DTBH: Tensor) -> ctypes._CArgObject:
+    return ctypes.byref(_Track(x_DTBH.data_ptr(), *x_DTBH.stride()[:3]))
+
+
+def apart(tensors: Iterable[Tensor]) -> bool:
+    """True where each buffer (D, T, B, H) or (D, B, H) lies in memory without gaps, steps or examples first, and none meets another."""
+    ranges = []
+    for x in tensors:
+        if not (x.is_contiguous() or (x.dim() == 4 and x.transpose(1, 2).is_contiguous())):
+            return False
+        ranges.append((x.data_ptr(), x.data_ptr() + x.nbytes))
+    ranges.sort()
+    return all(end <= begin for (_, end), (begin, _) in pairwise(ranges))
 
 
 def _rows(x_BTD: Tensor) -> Tensor:

@@ -68,6 +68,43 @@ def lstm_backward_step(gates: Tensor, cell: Tensor, next_cell: Tensor, hidden_gr
     gates.copy_(torch.cat(deltas, -1))
 
 
+def by_step(x_DTBW: Tensor, *, turned: bool) -> list[Tensor]:
+    """As `holdfast.privacy.kernels.by_step`."""
+    if len(x_DTBW) == 1 or not turned:
+        return list(x_DTBW.unbind(1))
+    (directions, length, *size), (direction, position, *strides), start = x_DTBW.shape, x_DTBW.stride(), x_DTBW.storage_offset()
+    apart = [direction + (length - 1 - 2 * step) * position for step in range(length)]  # between the two positions; never negative
+    return [x_DTBW.as_strided((directions, *size), (apart[step], *strides), start + step * position) for step in range(length)]
+
+
+def lstm_walk(gates: Tensor, hidden: Tensor, cells: Tensor, weights: Sequence[Tensor], turned: bool) -> None:
+    """As `holdfast.privacy.kernels.lstm_walk`."""
+    stacked_DHG = torch.stack(list(weights)).mT
+    gates_T, hidden_T, cells_T = by_step(gates, turned=turned), by_step(hidden, turned=turned), cells.unbind(1)
+    for step, gates_DBG in enumerate(gates_T):
+        gates_DBG.baddbmm_(hidden_T[step], stacked_DHG)
+        lstm_forward_step(gates_DBG, cells_T[step], cells_T[step + 1], hidden_T[step + 1])
+
+
+def lstm_walk_back(
+    gates: Tensor,
+    cells: Tensor,
+    hidden_grads: Tensor,
+    cell_grads: Tensor,
+    weights: Sequence[Tensor],
+    turned: bool,
+    first_grads: Tensor | None,
+) -> None:
+    """As `holdfast.privacy.kernels.lstm_walk_back`."""
+    stacked_DGH = torch.stack(list(weights))
+    gates_T, grads_T, cells_T = by_step(gates, turned=turned), by_step(hidden_grads, turned=turned), cells.unbind(1)
+    for step in reversed(range(len(gates_T))):
+        lstm_backward_step(gates_T[step], cells_T[step], cells_T[step + 1], grads_T[step], cell_grads)
+        before = grads_T[step - 1] if step else first_grads
+        if before is not None:
+            before.baddbmm_(gates_T[step], stacked_DGH)
+
+
 def at_least_float32(x: Tensor) -> Tensor:
     """The tensor, widened if it has fewer than 32 bits."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-constexpr int32_t ABI = 3;  // raise with every change of a type or a signature in this file, here and in native.py
+constexpr int32_t ABI = 4;  // raise with every change of a type or a signature in this file, here and in native.py
 
 // Rows t = 0, 1, ... of example e start at data + e * example_stride + t * row_stride; the values of a row lie side by side.
 struct Matrix {
@@ -26,6 +26,12 @@ struct Matrix {
 struct Steps {
   float *data;
   int64_t direction_stride, row_stride;
+};
+
+// The row of example e at position p (or step p) of direction d starts at data + d * direction_stride + p * position_stride + e * row_stride.
+struct Track {
+  float *data;
+  int64_t direction_stride, position_stride, row_stride;
 };
 
 struct Kernels {
@@ -46,6 +52,18 @@ struct Kernels {
                             int64_t examples, int64_t width, int32_t threads);
   int32_t (*lstm_backward_step)(const Steps *gates, const Steps *cells, const Steps *next_cells, const Steps *hidden_grads, const Steps *cell_grads,
                              int64_t directions, int64_t examples, int64_t width, int32_t threads);
+
+  // All steps of an LSTM. Gates and hidden gradients have `steps` positions; hidden states have one more, and cells, by step, too. The second
+  // direction starts at the last position where `turned`. Weights are (4 * width, width), packed, one for each direction. Buffers must not
+  // share memory. Returns 0, or 1 where memory ran out.
+  // Forward: gates hold the input's part of the pre-activations; the states before the first step are there, the others are written.
+  // Back: as the single step; hidden_grads become the gradients by all ways, cell_grads those of the first cells; the gradients of the first
+  // hidden states are added to first_grads unless its data are null.
+  int32_t (*lstm_walk)(const Track *gates, const Track *hidden, const Track *cells, const float *const *weights, int64_t directions, int64_t steps,
+                       int64_t examples, int64_t width, int32_t turned, int32_t threads);
+  int32_t (*lstm_walk_back)(const Track *gates, const Track *cells, const Track *hidden_grads, const Steps *cell_grads, const Steps *first_grads,
+                            const float *const *weights, int64_t directions, int64_t steps, int64_t examples, int64_t width, int32_t turned,
+                            int32_t threads);
 
   // values[i] = (values[i] + deviation * z_i) * scale, with z_i standard normal and a function of key (8 words), nonce and i alone:
   // bit for bit the same at every level. With draws > 1, z_i is the sum of so many over the root of their number: 1 or 4.

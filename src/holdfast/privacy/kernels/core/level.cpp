@@ -8,13 +8,17 @@ void layer_norm_backward(const float *, const float *, const float *, const floa
                          int32_t);
 int32_t lstm_forward_step(const Steps *, const Steps *, const Steps *, const Steps *, int64_t, int64_t, int64_t, int32_t);
 int32_t lstm_backward_step(const Steps *, const Steps *, const Steps *, const Steps *, const Steps *, int64_t, int64_t, int64_t, int32_t);
+int32_t lstm_walk(const Track *, const Track *, const Track *, const float *const *, int64_t, int64_t, int64_t, int64_t, int32_t, int32_t);
+int32_t lstm_walk_back(const Track *, const Track *, const Track *, const Steps *, const Steps *, const float *const *, int64_t, int64_t, int64_t, int64_t,
+                       int32_t, int32_t);
 void add_noise_float(float *, int64_t, double, double, const uint32_t *, uint64_t, int32_t, int32_t);
 void add_noise_double(double *, int64_t, double, double, const uint32_t *, uint64_t, int32_t, int32_t);
 void key_stream(const uint32_t *, uint64_t, uint32_t, uint32_t, int64_t, uint32_t *);
 
 extern const Kernels KERNELS;
 const Kernels KERNELS = {
-    gram_norms, layer_norm_backward, lstm_forward_step, lstm_backward_step, add_noise_float, add_noise_double, key_stream,
+    gram_norms, layer_norm_backward, lstm_forward_step, lstm_backward_step,
+    lstm_walk,  lstm_walk_back,      add_noise_float,   add_noise_double,   key_stream,
 };
 
 }  // namespace holdfast::HOLDFAST_LEVEL
