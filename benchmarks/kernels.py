@@ -54,6 +54,17 @@ def lstm_calls() -> tuple[Calls, Calls]:
     return forward, in_each(lambda: kernels.lstm_backward_step(gates, *states))
 
 
+def walk_calls() -> Calls:
+    gates, states, weights = torch.randn(2, 16, 64, 1024), torch.zeros(2, 2, 17, 64, 256), [torch.randn(1024, 256) / 16 for _ in range(2)]
+    grads, cell_grads = torch.randn(2, 16, 64, 256), torch.zeros(2, 64, 256)
+
+    def there_and_back() -> None:
+        kernels.lstm_walk(gates, states[0], states[1], weights, turned=True)
+        kernels.lstm_walk_back(gates, states[1], grads, cell_grads, weights, turned=True)
+
+    return in_each(there_and_back)
+
+
 def noise_calls(total: Tensor) -> Calls:
     def drawn(draws: int) -> Callable[[], object]:
         return lambda: kernels.add_noise(total, 1.0, key=range(8), nonce=0, draws=4 if draws == 4 else 1)
@@ -87,6 +98,7 @@ def main() -> None:
         ("layer norm backward, B=32 T=128, width 256", norm_calls(), BURST),
         ("LSTM step forward, 2 directions, B=64, 256 units", forward, BURST),
         ("LSTM step backward", backward, BURST),
+        ("16 LSTM steps with their products, there and back", walk_calls(), 3),
         (f"{values:,} normal values", noise_calls(torch.zeros(values)), 1),
     ]
     rows: list[Row] = []

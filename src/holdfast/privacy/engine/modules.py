@@ -1,4 +1,4 @@
-"""Modules that run inside one opaque function, patched whole while recording: recurrent layers and multi-head attention."""
+"""Modules that are patched while recording: multi-head attention is opaque, recurrent layers know the order in packed sequences."""
 
 from __future__ import annotations
 
