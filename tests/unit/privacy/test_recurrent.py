@@ -81,7 +81,8 @@ class Reader(nn.Module):
         x_BTE = self.before(x_BTE)
         x = x_BTE if self.form.batch_first else x_BTE.transpose(0, 1)
         if self.form.packed:
-            x = pack_padded_sequence(x, lengths_B, batch_first=self.form.batch_first, enforce_sorted=False)
+            in_order = bool((lengths_B.diff() <= 0).all())  # then the packed sequence keeps no order of its own
+            x = pack_padded_sequence(x, lengths_B, batch_first=self.form.batch_first, enforce_sorted=in_order)
         output, states = self.layer(x, self.initial(x_BTE))
         if isinstance(output, PackedSequence):
             output, found_B = pad_packed_sequence(output, batch_first=True)
