@@ -384,6 +384,13 @@ def test_what_is_refused():
         doubled(packed)  # which row is which example, only the module itself would know
 
 
+def test_states_of_another_size_are_refused():
+    layer, packed = nn.LSTM(WIDTH, HIDDEN), pack_padded_sequence(torch.randn(2, 3, WIDTH), torch.tensor([2, 2, 1]))
+    for watched in (torch.enable_grad(), recording(layer, 3)):
+        with pytest.raises(RuntimeError, match="Expected hidden|broadcast shape"), watched:
+            layer(packed, (torch.zeros(1, 1, HIDDEN), torch.zeros(1, 1, HIDDEN)))
+
+
 def test_half_the_precision():
     """Gates are computed in the precision of the weights, whatever the autocast, and norms in single precision."""
     torch.manual_seed(0)

@@ -28,7 +28,8 @@ def patched(modules: Iterable[nn.Module], tape: Tape) -> Iterator[None]:
     try:
         for module in modules:
             replacement = _replacement(module)
-            if replacement is not None and any(tape.wants(parameter) for parameter in module.parameters(recurse=False)):
+            learns = any(tape.wants(parameter) for parameter in module.parameters(recurse=False))
+            if replacement is not None and (learns or isinstance(module, nn.RNNBase)):  # whose first state may be learned elsewhere
                 module.forward = partial(replacement, module, tape)
                 changed.append(module)
         yield

@@ -31,7 +31,8 @@ def packed_forward(module: nn.RNNBase, tape: Tape, input: Tensor | PackedSequenc
 
     Rows are padded and put in their own order, each direction starts at a row's own end, and the result is packed again.
     """
-    if not isinstance(input, PackedSequence):
+    given = list(hx) if isinstance(hx, list | tuple) else [hx]
+    if not isinstance(input, PackedSequence) or not any(map(tape.wants, [*module.parameters(), *given, input.data])):
         return type(module).forward(module, input, hx)
     x_BTE, lengths_B = pad_packed_sequence(input, batch_first=True)
     cell, directions = _CELLS[module.mode], 2 if module.bidirectional else 1
@@ -40,7 +41,8 @@ def packed_forward(module: nn.RNNBase, tape: Tape, input: Tensor | PackedSequenc
         states = [x_BTE.new_zeros(*shape, module.proj_size or module.hidden_size)]
         states += [x_BTE.new_zeros(*shape, module.hidden_size)] if cell.remembers else []
     else:
-        states = list(hx) if cell.remembers else [hx]
+        states = given
+    module.check_forward_args(input.data, tuple(states) if cell.remembers else states[0], input.batch_sizes)  # type: ignore[arg-type]  # as an LSTM does
     dropout = module.dropout if module.training else 0.0
     weights = cast("list[Tensor]", module._flat_weights)  # none of them is missing
     output_BTP, states = _layers(tape, cell, x_BTE, states, weights, module.bias, directions, dropout, lengths_B.to(x_BTE.device))
