@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -212,7 +211,8 @@ REFUSED = {
 
 def _adapted(base: Family, kind: str, *, peft_type: str, **settings: Any) -> Family:
     def make() -> nn.Module:
-        peft = pytest.importorskip("peft")
+        import peft
+
         return peft.get_peft_model(base.make(), getattr(peft, f"{peft_type}Config")(task_type=kind, **settings)).train()
 
     return Family(make, base.loss)

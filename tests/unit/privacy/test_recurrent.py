@@ -387,7 +387,7 @@ def test_what_is_refused():
 def test_states_of_another_size_are_refused():
     layer, packed = nn.LSTM(WIDTH, HIDDEN), pack_padded_sequence(torch.randn(2, 3, WIDTH), torch.tensor([2, 2, 1]))
     for watched in (torch.enable_grad(), recording(layer, 3)):
-        with pytest.raises(RuntimeError, match="Expected hidden|broadcast shape"), watched:
+        with pytest.raises(RuntimeError, match=r"Expected hidden|broadcast shape"), watched:
             layer(packed, (torch.zeros(1, 1, HIDDEN), torch.zeros(1, 1, HIDDEN)))
 
 

@@ -6,21 +6,18 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from holdfast.core.claim import Neighbouring
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
-from holdfast.privacy.clipping.contract import ClippingState, ExampleRule, Execution, Indices, LossesOf, check_clip_norm
-from holdfast.privacy.clipping.examples import counting, example_sum
+from holdfast.privacy.clipping.contract import ClippingState, ExampleRule, check_clip_norm
+from holdfast.privacy.clipping.examples import ExampleClipper, counting
 from holdfast.privacy.noise import Hardening, add_noise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from holdfast.privacy.engine import Gradients
-
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptiveClipping:
+class AdaptiveClipping(ExampleClipper):
     """Flat clipping whose threshold C moves, step by step, towards a quantile of the gradient norms.
 
     Beside the sum, each step releases a noisy count of the examples within C:
@@ -66,14 +63,6 @@ class AdaptiveClipping:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise InputError(f"{name} is {getattr(self, name)}; it must be a finite number > 0")
 
-    def sensitivity(self, neighbouring: Neighbouring) -> float:
-        """C, or 2C where one example may be replaced by another; of the C in force, stated for that of the first step."""
-        return 2 * self.clip_norm if neighbouring == "replace-one" else self.clip_norm
-
-    def summands(self, batch_size: int) -> float:
-        """One summand for each example."""
-        return float(batch_size)
-
     def noise_deviation(self, noise_multiplier: float, state: ClippingState | None = None) -> float:
         """That of the sum, for the C in force: a little above the noise multiplier times C, because the count is released too.
 
@@ -87,21 +76,6 @@ class AdaptiveClipping:
                 f"{noise_multiplier / 2:.4g}, or the count alone spends the whole budget"
             )
         return self._in_force(state) / math.sqrt(left)
-
-    def clipped_sum(
-        self,
-        model: nn.Module,
-        losses_of: LossesOf,
-        indices: Indices,
-        *,
-        streams: Streams,
-        step: int,
-        execution: Execution,
-        state: ClippingState | None = None,
-    ) -> Gradients:
-        """The sum of the gradients of the examples at `indices`, clipped to the threshold in force."""
-        rule = self.rule(model, streams=streams, step=step, state=state)
-        return example_sum(rule, model, losses_of, indices, execution=execution)
 
     def rule(self, model: nn.Module, *, streams: Streams, step: int, state: ClippingState | None = None) -> ExampleRule:
         """What this step does with the norms: clips at the threshold in force, and counts those within it."""

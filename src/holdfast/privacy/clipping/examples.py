@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,8 +26,53 @@ if TYPE_CHECKING:
     from holdfast.privacy.engine import Gradients
 
 
+class ExampleClipper(ABC):
+    """What clippers of single examples have in common: they differ in the rule of a step, and in what bounds a summand."""
+
+    if TYPE_CHECKING:  # a field of most, and a property where it is fixed
+
+        @property
+        def clip_norm(self) -> float:
+            """C, which no summand is longer than."""
+            ...
+
+    def sensitivity(self, neighbouring: Neighbouring) -> float:
+        """C, or 2C where one example may be replaced by another."""
+        return 2 * self.clip_norm if neighbouring == "replace-one" else self.clip_norm
+
+    def summands(self, batch_size: int) -> float:
+        """One summand for each example."""
+        return float(batch_size)
+
+    def noise_deviation(self, noise_multiplier: float, state: ClippingState | None = None) -> float:
+        """The noise multiplier times C."""
+        return noise_multiplier * self.clip_norm
+
+    def clipped_sum(
+        self,
+        model: nn.Module,
+        losses_of: LossesOf,
+        indices: Indices,
+        *,
+        streams: Streams,
+        step: int,
+        execution: Execution,
+        state: ClippingState | None = None,
+    ) -> Gradients:
+        """The sum of the gradients of the examples at `indices`, each weighed by the rule of the step."""
+        from holdfast.privacy import sums
+
+        rule = self.rule(model, streams=streams, step=step, state=state)
+        return sums.per_example(model, losses_of, indices, weigh=rule.weigh, groups=rule.groups, execution=execution)
+
+    @abstractmethod
+    def rule(self, model: nn.Module, *, streams: Streams, step: int, state: ClippingState | None = None) -> ExampleRule:
+        """What this step does with the norms."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
-class PerExampleClipping:
+class PerExampleClipping(ExampleClipper):
     """Every example's whole gradient is scaled down to norm `clip_norm`, then they are summed.
 
     Args:
@@ -54,33 +100,6 @@ class PerExampleClipping:
     def __post_init__(self) -> None:
         check_clip_norm(self.clip_norm)
 
-    def sensitivity(self, neighbouring: Neighbouring) -> float:
-        """C, or 2C where one example may be replaced by another."""
-        return 2 * self.clip_norm if neighbouring == "replace-one" else self.clip_norm
-
-    def summands(self, batch_size: int) -> float:
-        """One summand for each example."""
-        return float(batch_size)
-
-    def noise_deviation(self, noise_multiplier: float, state: ClippingState | None = None) -> float:
-        """The noise multiplier times C."""
-        return noise_multiplier * self.clip_norm
-
-    def clipped_sum(
-        self,
-        model: nn.Module,
-        losses_of: LossesOf,
-        indices: Indices,
-        *,
-        streams: Streams,
-        step: int,
-        execution: Execution,
-        state: ClippingState | None = None,
-    ) -> Gradients:
-        """The sum of the clipped gradients of the examples at `indices`."""
-        rule = self.rule(model, streams=streams, step=step, state=state)
-        return example_sum(rule, model, losses_of, indices, execution=execution)
-
     def rule(self, model: nn.Module, *, streams: Streams, step: int, state: ClippingState | None = None) -> ExampleRule:
         """What this step does with the norms; the same in every step."""
         from holdfast.privacy import sums
@@ -89,7 +108,7 @@ class PerExampleClipping:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutomaticClipping:
+class AutomaticClipping(ExampleClipper):
     """Every example's whole gradient is divided by its norm plus a constant, then they are summed: AUTO-S, without a threshold.
 
     Args:
@@ -116,33 +135,6 @@ class AutomaticClipping:
     def clip_norm(self) -> float:
         """1, whatever gamma is: no summand is longer."""
         return 1.0
-
-    def sensitivity(self, neighbouring: Neighbouring) -> float:
-        """1, or 2 where one example may be replaced by another."""
-        return 2.0 if neighbouring == "replace-one" else 1.0
-
-    def summands(self, batch_size: int) -> float:
-        """One summand for each example."""
-        return float(batch_size)
-
-    def noise_deviation(self, noise_multiplier: float, state: ClippingState | None = None) -> float:
-        """The noise multiplier itself."""
-        return noise_multiplier
-
-    def clipped_sum(
-        self,
-        model: nn.Module,
-        losses_of: LossesOf,
-        indices: Indices,
-        *,
-        streams: Streams,
-        step: int,
-        execution: Execution,
-        state: ClippingState | None = None,
-    ) -> Gradients:
-        """The sum of the normalised gradients of the examples at `indices`."""
-        rule = self.rule(model, streams=streams, step=step, state=state)
-        return example_sum(rule, model, losses_of, indices, execution=execution)
 
     def rule(self, model: nn.Module, *, streams: Streams, step: int, state: ClippingState | None = None) -> ExampleRule:
         """What this step does with the norms; the same in every step."""
@@ -188,21 +180,6 @@ class NoClipping:
         from holdfast.privacy import sums
 
         return sums.plain(model, losses_of, indices, execution=execution)
-
-
-def example_sum(rule: ExampleRule, model: nn.Module, losses_of: LossesOf, indices: Indices, *, execution: Execution) -> Gradients:
-    """The sum of gradients of single examples, weighed by a rule.
-
-    Args:
-        rule: What the step does with the norms.
-        model: The model.
-        losses_of: Gives one loss for each of the indices it is handed.
-        indices: The batch, perhaps empty.
-        execution: How to do the work.
-    """
-    from holdfast.privacy import sums
-
-    return sums.per_example(model, losses_of, indices, weigh=rule.weigh, groups=rule.groups, execution=execution)
 
 
 def counting(weigh: Callable[[Tensor], Tensor], state: ClippingState | None, groups: Mapping[str, int] | None = None) -> ExampleRule:

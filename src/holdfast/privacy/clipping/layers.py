@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from holdfast.core.claim import Neighbouring
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
-from holdfast.privacy.clipping.contract import ClippingState, ExampleRule, Execution, Indices, LossesOf, check_clip_norm
-from holdfast.privacy.clipping.examples import counting, example_sum
+from holdfast.privacy.clipping.contract import ClippingState, ExampleRule, check_clip_norm
+from holdfast.privacy.clipping.examples import ExampleClipper, counting
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from holdfast.privacy.engine import Gradients
 
 
 LayerScaling = Literal["uniform", "dimension"]
@@ -57,7 +54,7 @@ def layer_thresholds(clip_norm: float, layer_scaling: LayerScaling | Mapping[str
 
 
 @dataclass(frozen=True, kw_only=True)
-class PerLayerClipping:
+class PerLayerClipping(ExampleClipper):
     """Each layer's part of every example's gradient is scaled down to the layer's own threshold, then they are summed.
 
     A layer is what comes before the last dot of a parameter's name, such as ``encoder.layer.0.output.dense``.
@@ -85,36 +82,9 @@ class PerLayerClipping:
         check_clip_norm(self.clip_norm)
         check_scaling(self.layer_scaling)
 
-    def sensitivity(self, neighbouring: Neighbouring) -> float:
-        """C, or 2C where one example may be replaced by another."""
-        return 2 * self.clip_norm if neighbouring == "replace-one" else self.clip_norm
-
-    def summands(self, batch_size: int) -> float:
-        """One summand for each example."""
-        return float(batch_size)
-
     def thresholds(self, sizes: Mapping[str, int]) -> dict[str, float]:
         """Threshold of each layer by its name, from the number of trainable parameters of each."""
         return layer_thresholds(self.clip_norm, self.layer_scaling, sizes)
-
-    def noise_deviation(self, noise_multiplier: float, state: ClippingState | None = None) -> float:
-        """The noise multiplier times C."""
-        return noise_multiplier * self.clip_norm
-
-    def clipped_sum(
-        self,
-        model: nn.Module,
-        losses_of: LossesOf,
-        indices: Indices,
-        *,
-        streams: Streams,
-        step: int,
-        execution: Execution,
-        state: ClippingState | None = None,
-    ) -> Gradients:
-        """The sum of the clipped gradients of the examples at `indices`."""
-        rule = self.rule(model, streams=streams, step=step, state=state)
-        return example_sum(rule, model, losses_of, indices, execution=execution)
 
     def rule(self, model: nn.Module, *, streams: Streams, step: int, state: ClippingState | None = None) -> ExampleRule:
         """What this step does with the norms of the layers; the same in every step."""
