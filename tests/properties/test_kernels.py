@@ -50,12 +50,13 @@ def test_gram_norms(implementation, examples, length, input_widths, grad_widths,
         grads = [torch.where(torch.arange(length)[:, None] < length // 2, g, 0.0) for g in grads]
     ids = [torch.randint(0, 4, (length, examples), generator=torch.Generator().manual_seed(seed + k)).T for k in range(id_lists)]
     wanted = [k % 2 == 0 for k in range(len(grads))]
-    norms, sums = kernels.gram_norms(inputs, grads, ids=ids, column_sums=wanted)
-    expected, expected_sums = portable.gram_norms([x.double() for x in inputs], [g.double() for g in grads], ids, wanted)
+    norms, diagonal, sums = kernels.gram_norms(inputs, grads, ids=ids, column_sums=wanted)
+    expected, expected_diagonal, expected_sums = portable.gram_norms([x.double() for x in inputs], [g.double() for g in grads], ids, wanted)
     assert norms.shape == (examples,)
     assert norms.dtype == torch.float32
     scale = float(expected.max()) if examples else 0.0
     torch.testing.assert_close(norms.double(), expected, rtol=5e-6, atol=5e-6 * scale)
+    torch.testing.assert_close(diagonal.double(), expected_diagonal, rtol=5e-6, atol=0)
     for found, exact in zip(sums, expected_sums, strict=True):
         assert (found is None) == (exact is None)
         if exact is not None:

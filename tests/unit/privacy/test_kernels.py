@@ -49,14 +49,28 @@ def test_gram_norms_are_those_of_the_products(implementation, examples, length, 
     a, g = normal(examples, length, d), normal(examples, length, p, seed=1)
     ids = torch.randint(0, 7, (examples, length), generator=torch.Generator().manual_seed(2))
     for inputs, id_lists in (([a], []), ([a], [ids]), ([], [ids, ids.flip(1)]), ([a, a + 1], [])):
-        norms, sums = kernels.gram_norms(inputs, [g], ids=id_lists, column_sums=[True])
+        norms, _, sums = kernels.gram_norms(inputs, [g], ids=id_lists, column_sums=[True])
         assert_close(norms, products(inputs, [g], id_lists))
         assert_close(sums[0], g.sum(1), 1e-5)
 
 
+def test_the_diagonal_is_what_single_rows_are_worth(implementation):
+    """It tells a gradient that is small from one in which large parts cancel."""
+    a, g = normal(2, 70, 9), normal(2, 70, 11, seed=1)
+    ids = torch.arange(70).repeat(2, 1) // 2
+    rows = a.double().square().sum(2) * g.double().square().sum(2)
+    assert_close(kernels.gram_norms([a], [g]).diagonal_B, rows.sum(1))
+    assert_close(kernels.gram_norms([a], [g], ids=[ids]).diagonal_B, (rows + g.double().square().sum(2)).sum(1))
+    assert_close(kernels.gram_norms([], [g], ids=[ids, ids]).diagonal_B, 2 * g.double().square().sum((1, 2)))
+    mirrored = torch.cat([a, a], 1), torch.cat([g, -g], 1)
+    found = kernels.gram_norms([mirrored[0]], [mirrored[1]])
+    assert_close(found.diagonal_B, 2 * rows.sum(1))
+    assert bool((found.squared_B.abs() < 1e-6 * found.diagonal_B).all())
+
+
 def test_gram_norms_of_several_gradients_share_one_pass(implementation):
     a, grads = normal(4, 6, 8), [normal(4, 6, width, seed=width) for width in (5, 16, 600)]
-    norms, sums = kernels.gram_norms([a], grads, column_sums=[True, False, True])
+    norms, _, sums = kernels.gram_norms([a], grads, column_sums=[True, False, True])
     assert_close(norms, products([a], grads))
     assert [one is not None for one in sums] == [True, False, True]
 
@@ -74,7 +88,7 @@ def test_gram_norms_follow_strides(implementation):
 
 @pytest.mark.parametrize(("examples", "length", "width"), [(0, 3, 4), (2, 0, 4), (2, 3, 0)])
 def test_gram_norms_of_nothing_are_zero(implementation, examples, length, width):
-    norms, sums = kernels.gram_norms([torch.ones(examples, length, 3)], [torch.ones(examples, length, width)], column_sums=[True])
+    norms, _, sums = kernels.gram_norms([torch.ones(examples, length, 3)], [torch.ones(examples, length, width)], column_sums=[True])
     assert torch.equal(norms, torch.zeros(examples))
     assert torch.equal(sums[0], torch.zeros(examples, width))
 
@@ -87,9 +101,9 @@ def test_a_bad_value_spoils_its_own_example_alone(implementation, bad, length):
     spoilt = g.clone()
     spoilt[1, -1, -1] = bad
     for inputs, grads, id_lists in (([a], [spoilt], []), ([], [spoilt], [ids]), ([spoilt], [a], [])):
-        norms, sums = kernels.gram_norms(inputs, grads, ids=id_lists, column_sums=[True])
+        norms, _, sums = kernels.gram_norms(inputs, grads, ids=id_lists, column_sums=[True])
         inputs, grads = ([g if x is spoilt else x for x in tensors] for tensors in (inputs, grads))
-        clean, clean_sums = kernels.gram_norms(inputs, grads, ids=id_lists, column_sums=[True])
+        clean, _, clean_sums = kernels.gram_norms(inputs, grads, ids=id_lists, column_sums=[True])
         assert not torch.isfinite(norms[1])
         assert torch.equal(norms[[0, 2]], clean[[0, 2]])
         assert torch.equal(sums[0][[0, 2]], clean_sums[0][[0, 2]])
@@ -106,7 +120,7 @@ def test_rows_of_zeros_add_nothing(implementation):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_other_dtypes_go_to_the_twin(implementation, dtype):
     a, g = normal(2, 3, 4).to(dtype), normal(2, 3, 4, seed=1).to(dtype)
-    norms, sums = kernels.gram_norms([a], [g], column_sums=[True])
+    norms, _, sums = kernels.gram_norms([a], [g], column_sums=[True])
     assert norms.dtype == sums[0].dtype == torch.promote_types(dtype, torch.float32)
     assert_close(norms, products([a], [g]))
 
@@ -129,7 +143,7 @@ def test_results_do_not_depend_on_the_number_of_threads(implementation):
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
         try:
-            norms, sums = kernels.gram_norms([a], [g], column_sums=[True])
+            norms, _, sums = kernels.gram_norms([a], [g], column_sums=[True])
             found.append([norms, *sums, *kernels.layer_norm_backward(x, x, torch.ones(600), *statistics, examples=10)])
         finally:
             torch.set_num_threads(1)

@@ -22,6 +22,24 @@ class Product:
     right_BTN: Tensor
 
     @property
+    def positions(self) -> int:
+        """T."""
+        return self.left_BTM.shape[1]
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers one example has here."""
+        return self.left_BTM[0].numel() + self.right_BTN[0].numel()
+
+    def apart(self) -> Tensor:
+        """The squared norms of what the single positions contribute, added up, (B,)."""
+        return (self.left_BTM.square().sum(2) * self.right_BTN.square().sum(2)).sum(1)
+
+    def widened(self, examples_N: Tensor) -> Product:
+        """Some of the examples, in double precision."""
+        return replace(self, left_BTM=self.left_BTM[examples_N].double(), right_BTN=self.right_BTN[examples_N].double())
+
+    @property
     def narrower(self) -> Tensor:
         """The cheaper factor to scale."""
         return self.left_BTM if self.left_BTM.shape[2] < self.right_BTN.shape[2] else self.right_BTN
@@ -49,6 +67,24 @@ class Lookup:
     parameter: Tensor
     ids_BT: Tensor
     grads_BTD: Tensor
+
+    @property
+    def positions(self) -> int:
+        """T."""
+        return self.grads_BTD.shape[1]
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers one example has here."""
+        return self.grads_BTD[0].numel()
+
+    def apart(self) -> Tensor:
+        """The squared norms of what the single positions contribute, added up, (B,)."""
+        return self.grads_BTD.square().sum((1, 2))
+
+    def widened(self, examples_N: Tensor) -> Lookup:
+        """Some of the examples, in double precision."""
+        return replace(self, ids_BT=self.ids_BT[examples_N], grads_BTD=self.grads_BTD[examples_N].double())
 
     @property
     def narrower(self) -> Tensor:

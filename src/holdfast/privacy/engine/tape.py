@@ -5,28 +5,17 @@ Shapes: B examples, T positions of one example, D inputs, P outputs, L groups of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from holdfast.core.errors import PreflightError
-from holdfast.privacy import kernels
+from holdfast.privacy.engine import cancellation
 from holdfast.privacy.engine.derived import Derived
+from holdfast.privacy.engine.grams import BiasSums, Grams, same
 from holdfast.privacy.engine.occurrences import Gradients, Lookup, Occurrence, Product, inner_product, inner_product_with_dense
-
-
-@dataclass
-class _Pending:
-    """Products and lookups whose Gram matrices share a factor, so that one pass serves them all."""
-
-    group: int
-    inputs: list[Tensor] = field(default_factory=list)
-    ids: list[Tensor] = field(default_factory=list)
-    output_grads: list[Tensor] = field(default_factory=list)
-    biases: list[list[Tensor]] = field(default_factory=list)
 
 
 class Tape:
@@ -70,11 +59,10 @@ class Tape:
 
     def rewind(self) -> None:
         """Forgets what a backward pass recorded; another one may follow over the same forward pass."""
-        self._squares: dict[int, Tensor] = {}
+        self._grams = Grams()
         self._occurrences: list[Occurrence] = []
         self._by_parameter: dict[int, list[Occurrence]] = {}
         self._dense: dict[int, Tensor] = {}
-        self._pending: _Pending | None = None
         self._norms: Tensor | None = None
 
     def is_parameter(self, tensor: Tensor) -> bool:
@@ -115,7 +103,7 @@ class Tape:
         if self.wants(weight):
             left, right = (a_BTD, g_BTP) if transposed else (g_BTP, a_BTD)
             if id(weight) in self._names and not _smaller_instantiated(a_BTD, g_BTP):
-                self._queue(self._groups[id(weight)], a_BTD, None, g_BTP, biases)
+                self._collect_biases(self._grams.queue(self._groups[id(weight)], a_BTD, None, g_BTP, biases))
                 self._note(Product(weight, left, right))
                 return
             self.dense(weight, torch.bmm(left.mT, right))
@@ -138,7 +126,7 @@ class Tape:
             padding_BT = ids_BT == padding_idx
             if padding_BT.is_cuda or bool(padding_BT.any()):
                 g_BTD = g_BTD.masked_fill(padding_BT[..., None], 0)
-        self._queue(self._groups[id(weight)], None, ids_BT, g_BTD, [])
+        self._collect_biases(self._grams.queue(self._groups[id(weight)], None, ids_BT, g_BTD, []))
         self._note(Lookup(weight, ids_BT, g_BTD))
 
     def dense(self, parameter: Tensor, gradients_B: Tensor) -> None:
@@ -157,6 +145,10 @@ class Tape:
         key = id(parameter)
         self._dense[key] = self._dense[key] + gradients_B if key in self._dense else gradients_B
 
+    def _collect_biases(self, sums: BiasSums) -> None:
+        for bias, sum_BP in sums:
+            self._collect(bias, sum_BP)
+
     def by_example(self, tensor: Tensor) -> Tensor:
         """Views (rows, ..., D) as (B, T, D), in single precision or better.
 
@@ -172,62 +164,41 @@ class Tape:
     def _note(self, new: Occurrence) -> None:
         earlier = self._by_parameter.setdefault(id(new.parameter), [])
         for old in earlier:
-            self._add(self._groups[id(new.parameter)], 2 * inner_product(new, old))
+            self._grams.add(self._groups[id(new.parameter)], 2 * inner_product(new, old))
         earlier.append(new)
         self._occurrences.append(new)
-
-    def _add(self, group: int, squares_B: Tensor) -> None:
-        self._squares[group] = self._squares[group] + squares_B if group in self._squares else squares_B
-
-    def _queue(self, group: int, inputs: Tensor | None, ids: Tensor | None, output_grads: Tensor, biases: list[Tensor]) -> None:
-        """Joins an occurrence to the pending ones where input (Q, K, V) or output gradient (summed embeddings) is shared."""
-        pending = self._pending
-        if pending is not None and pending.group == group:
-            if len(pending.output_grads) == 1 and _same(pending.output_grads[0], output_grads):
-                pending.biases[0] += biases
-                if inputs is not None:
-                    pending.inputs.append(inputs)
-                if ids is not None:
-                    pending.ids.append(ids)
-                return
-            if inputs is not None and not pending.ids and len(pending.inputs) == 1 and _same(pending.inputs[0], inputs):
-                pending.output_grads.append(output_grads)
-                pending.biases.append(biases)
-                return
-        self._flush()
-        self._pending = _Pending(group, [] if inputs is None else [inputs], [] if ids is None else [ids], [output_grads], [biases])
-
-    def _flush(self) -> None:
-        pending, self._pending = self._pending, None
-        if pending is None:
-            return
-        wanted = [bool(biases) for biases in pending.biases]
-        squares_B, sums = kernels.gram_norms(pending.inputs, pending.output_grads, ids=pending.ids, column_sums=wanted)
-        self._add(pending.group, squares_B)
-        for biases, sum_BP in zip(pending.biases, sums, strict=True):
-            for bias in biases:
-                assert sum_BP is not None
-                self._collect(bias, sum_BP)
 
     def squared_norms(self) -> Tensor:
         """Squared gradient norm of each example over each group of parameters, (L, B), in float32 or better.
 
-        Exact norms of single examples are private data.
+        Where large parts of a gradient cancel, it is the square of an upper bound on what the example will add to a sum, rounding
+        included. Exact norms of single examples are private data.
         """
         if self._norms is not None:
             return self._norms
-        self._flush()
+        self._collect_biases(self._grams.flush())
         self._pull_back()
         for key, gradients_B in self._dense.items():
-            group = self._groups[key]
-            self._add(group, gradients_B.reshape(self.examples, -1).square().sum(1))
+            group, squares_B = self._groups[key], gradients_B.reshape(self.examples, -1).square().sum(1)
+            self._grams.add(group, squares_B, apart_B=squares_B)
             for other in self._by_parameter.get(key, ()):
-                self._add(group, 2 * inner_product_with_dense(other, gradients_B))
-        if not self._squares:
+                self._grams.add(group, 2 * inner_product_with_dense(other, gradients_B))
+        totals = self._grams.totals(self.groups)
+        if totals is None:
             raise PreflightError(["the loss does not depend on any trainable parameter; unfreeze a layer that it uses"])
-        some = next(iter(self._squares.values()))
-        self._norms = torch.stack([self._squares.get(group, torch.zeros_like(some)) for group in range(self.groups)]).clamp_min(0)
+        squares_LB, apart_LB = totals
+        doubtful_LB = cancellation.doubtful(squares_LB, apart_LB)
+        if bool(doubtful_LB.any()):
+            squares_LB = cancellation.bounded(squares_LB, doubtful_LB, self._uses(doubtful_LB.any(1).tolist()))
+        self._norms = squares_LB.clamp_min(0)
         return self._norms
+
+    def _uses(self, wanted: Sequence[bool]) -> Iterator[cancellation.Use]:
+        """What each parameter met, for the groups that are wanted."""
+        for key, group in self._groups.items():
+            occurrences, dense_B = self._by_parameter.get(key, ()), self._dense.get(key)
+            if wanted[group] and (occurrences or dense_B is not None):
+                yield cancellation.Use(group, occurrences, dense_B)
 
     def _pull_back(self) -> None:
         """Turns gradients of derived tensors into gradients of what they were computed from, last one first."""
@@ -253,7 +224,7 @@ class Tape:
             one = self._occurrences.pop()
             group = self._groups[id(one.parameter)]
             side = one.narrower
-            if scaled is None or scaled[1] != group or not _same(scaled[0], side):
+            if scaled is None or scaled[1] != group or not same(scaled[0], side):
                 scaled = (side, group, side * weights_LB[group][:, None, None])
             one.add_to(into, self._names[id(one.parameter)], scaled[2])
         for key, gradients_B in self._dense.items():
@@ -288,10 +259,6 @@ def paused(tape: Tape) -> Iterator[None]:
 
 def _wide(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    return one.data_ptr() == other.data_ptr() and one.shape == other.shape and one.stride() == other.stride()
 
 
 def _smaller_instantiated(a_BTD: Tensor, g_BTP: Tensor) -> bool:

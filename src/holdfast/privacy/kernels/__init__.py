@@ -21,9 +21,10 @@ from torch import Tensor
 
 from holdfast.core.errors import InputError, nearest
 from holdfast.privacy.kernels import native, portable, portable_noise
+from holdfast.privacy.kernels.portable import GramNorms
 
 __all__ = [
-    *("add_noise", "backend", "by_step", "gram_norms", "key_stream", "layer_norm_backward"),
+    *("GramNorms", "add_noise", "backend", "by_step", "gram_norms", "key_stream", "layer_norm_backward"),
     *("lstm_backward_step", "lstm_forward_step", "lstm_walk", "lstm_walk_back", "using"),
 ]
 
@@ -82,7 +83,7 @@ def _find(name: str, *, source: str = "the kernel implementation") -> native.Cor
 
 def gram_norms(
     inputs: Sequence[Tensor], output_grads: Sequence[Tensor], *, ids: Sequence[Tensor] = (), column_sums: Sequence[bool] = ()
-) -> tuple[Tensor, list[Tensor | None]]:
+) -> GramNorms:
     """Squared norms of per-example products, without forming the products.
 
     With inputs A_i, output gradients G_j and lists of ids, the sum over rows t and s of
@@ -96,7 +97,7 @@ def gram_norms(
         column_sums: For each output gradient, whether its sum over T is wanted; none by default.
 
     Returns:
-        The squared norms (B,) in float32 or wider, and for each output gradient its sum over T, (B, P), or None.
+        The squared norms (B,) in float32 or wider, their diagonal parts, and for each output gradient its sum over T or None.
 
     Raises:
         InputError: For shapes that do not fit.

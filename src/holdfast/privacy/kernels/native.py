@@ -18,7 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-ABI = 4
+from holdfast.privacy.kernels.portable import GramNorms
+
+ABI = 5
 """Version of the types and signatures below; `core/kernels.h` carries the same number."""
 
 LEVELS = ("baseline", "avx2", "avx512")
@@ -46,9 +48,7 @@ class _Table(ctypes.Structure):
     _fields_ = (
         (
             "gram_norms",
-            ctypes.CFUNCTYPE(
-                c_int32, c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p, c_int32
-            ),
+            ctypes.CFUNCTYPE(c_int32, *[c_void_p, c_int64] * 3, c_int64, c_int64, *[c_void_p] * 3, c_int32),
         ),
         ("layer_norm_backward", ctypes.CFUNCTYPE(None, *[c_void_p] * 5, c_int64, c_int64, c_int64, *[c_void_p] * 3, c_int32)),
         ("lstm_forward_step", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 4, c_int64, c_int64, c_int64, c_int32)),
@@ -89,20 +89,20 @@ class Core:
 
     def gram_norms(
         self, inputs: Sequence[Tensor], output_grads: Sequence[Tensor], ids: Sequence[Tensor], column_sums: Sequence[bool]
-    ) -> tuple[Tensor, list[Tensor | None]]:
+    ) -> GramNorms:
         """As `holdfast.privacy.kernels.gram_norms`; B and T are at least 1."""
         inputs, output_grads = [_rows(x) for x in inputs], [_rows(g) for g in output_grads]
         ids = [x.contiguous() for x in ids]
         examples, rows, _ = output_grads[0].shape
-        norms = output_grads[0].new_empty(examples)
+        squared, diagonal = output_grads[0].new_empty(examples), output_grads[0].new_empty(examples)
         sums = [g.new_empty(examples, g.shape[2]) if wanted else None for g, wanted in zip(output_grads, column_sums, strict=True)]
         failed = self.table.gram_norms(
             *(_matrices(inputs), len(inputs), _matrices(output_grads), len(output_grads)),
-            *(_pointers(ids), len(ids), examples, rows, _pointers(sums), norms.data_ptr(), torch.get_num_threads()),
+            *(_pointers(ids), len(ids), examples, rows, _pointers(sums), squared.data_ptr(), diagonal.data_ptr(), torch.get_num_threads()),
         )
         if failed:
             raise MemoryError(f"no memory for the partial norms of {examples} examples of {rows} rows")
-        return norms, sums
+        return GramNorms(squared, diagonal, sums)
 
     def layer_norm_backward(
         self, x: Tensor, grad: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, examples: int

@@ -6,22 +6,37 @@ Shapes: B examples, T rows of one example, D and P widths; in an LSTM D directio
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-def gram_norms(
-    inputs: Sequence[Tensor], output_grads: Sequence[Tensor], ids: Sequence[Tensor], column_sums: Sequence[bool]
-) -> tuple[Tensor, list[Tensor | None]]:
+class GramNorms(NamedTuple):
+    """What `holdfast.privacy.kernels.gram_norms` gives.
+
+    Args:
+        squared_B: The squared norms.
+        diagonal_B: Those parts of them where t = s: what the squared norms were, if the products of single rows stood at
+            right angles. Far above the squared norm, it says that large parts cancel, and that rounding weighs.
+        sums: For each output gradient its sum over T, (B, P), or None.
+    """
+
+    squared_B: Tensor
+    diagonal_B: Tensor
+    sums: list[Tensor | None]
+
+
+def gram_norms(inputs: Sequence[Tensor], output_grads: Sequence[Tensor], ids: Sequence[Tensor], column_sums: Sequence[bool]) -> GramNorms:
     """As `holdfast.privacy.kernels.gram_norms`."""
     output_grads = [at_least_float32(g_BTP) for g_BTP in output_grads]
     grads_BTT = _gram(output_grads)
     matches_BTT: Tensor | float = sum((ids_BT[:, :, None] == ids_BT[:, None, :]).to(grads_BTT.dtype) for ids_BT in ids)
     if inputs:
         matches_BTT = matches_BTT + _gram([at_least_float32(a_BTD) for a_BTD in inputs])
-    norms = (grads_BTT * matches_BTT).sum((1, 2))
-    return norms, [g_BTP.sum(1) if wanted else None for g_BTP, wanted in zip(output_grads, column_sums, strict=True)]
+    products_BTT = grads_BTT * matches_BTT
+    sums = [g_BTP.sum(1) if wanted else None for g_BTP, wanted in zip(output_grads, column_sums, strict=True)]
+    return GramNorms(products_BTT.sum((1, 2)), products_BTT.diagonal(dim1=1, dim2=2).sum(1), sums)
 
 
 def _gram(matrices: Sequence[Tensor]) -> Tensor:

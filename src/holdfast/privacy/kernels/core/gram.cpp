@@ -111,23 +111,31 @@ inline bool matches(const Problem &problem, int64_t example, int64_t t, int64_t 
   return any;
 }
 
-// The sum over the lanes of a block that lie within the matrix; a block under the diagonal stands for its mirror image too.
-inline __attribute__((always_inline)) void add_block(const Floats &inputs, const Floats &grads, int64_t t, int64_t s, int64_t rows, Doubles &total) {
+// What a tile adds to the norm of its example, and how much of that stands on the diagonal.
+struct Total {
+  Doubles lanes;
+  double diagonal;
+};
+
+// Adds the lanes of a block that lie within the matrix; a block under the diagonal stands for its mirror image too.
+inline __attribute__((always_inline)) void add_block(const Floats &inputs, const Floats &grads, int64_t t, int64_t s, int64_t rows, Total &total) {
   Doubles product = __builtin_convertvector(inputs, Doubles) * __builtin_convertvector(grads, Doubles);
   if (t + HEIGHT > rows || s + 4 > rows)
     for (int64_t i = 0; i < HEIGHT; i++)
       for (int64_t j = 0; j < 4; j++)
         if (t + i >= rows || s + j >= rows) product[4 * i + j] = 0;
-  total += s + 4 <= t ? product + product : product;
+  total.lanes += s + 4 <= t ? product + product : product;
+  if (s + 4 > t)
+    for (int64_t i = t < s ? s - t : 0; i < HEIGHT && t + i < s + 4; i++) total.diagonal += product[4 * i + t + i - s];
 }
 
-double sum_of_lanes(const Doubles &total) {
+double sum_of_lanes(const Doubles &lanes) {
   double sum = 0;
-  for (int lane = 0; lane < WIDTH; lane++) sum += total[lane];
+  for (int lane = 0; lane < WIDTH; lane++) sum += lanes[lane];
   return sum;
 }
 
-double product_of_grams(const Problem &problem, const Tile &tile) {
+Total product_of_grams(const Problem &problem, const Tile &tile) {
   Floats inputs[BLOCKS], grads[BLOCKS];
   each_block(tile, problem.rows, [&](int64_t t, int64_t s, int64_t index) {
     inputs[index] = grads[index] = Floats{};
@@ -135,14 +143,14 @@ double product_of_grams(const Problem &problem, const Tile &tile) {
   });
   add_grams(problem.inputs, problem.input_count, tile, problem.rows, inputs);
   add_grams(problem.grads, problem.grad_count, tile, problem.rows, grads);
-  Doubles total = {};
+  Total total = {};
   each_block(tile, problem.rows, [&](int64_t t, int64_t s, int64_t index) { add_block(inputs[index], grads[index], t, s, problem.rows, total); });
-  return sum_of_lanes(total);
+  return total;
 }
 
 // The same without inputs: few ids are equal, so most blocks of the second Gram are not needed.
-double sum_over_matches(const Problem &problem, const Tile &tile) {
-  Doubles total = {};
+Total sum_over_matches(const Problem &problem, const Tile &tile) {
+  Total total = {};
   each_block(tile, problem.rows, [&](int64_t t, int64_t s, int64_t) {
     Floats counts = {}, gram = {};
     if (!matches(problem, tile.example, t, s, counts)) return;
@@ -152,7 +160,7 @@ double sum_over_matches(const Problem &problem, const Tile &tile) {
     }
     add_block(counts, gram, t, s, problem.rows, total);
   });
-  return sum_of_lanes(total);
+  return total;
 }
 
 void sum_rows(const Matrix &matrix, int64_t example, int64_t rows, float *sums) {
@@ -175,11 +183,14 @@ void sum_rows(const Matrix &matrix, int64_t example, int64_t rows, float *sums) 
 }  // namespace
 
 int32_t gram_norms(const Matrix *inputs, int64_t input_count, const Matrix *grads, int64_t grad_count, const int64_t *const *ids, int64_t id_count,
-                   int64_t examples, int64_t rows, float *const *sums, float *norms, int32_t threads) {
+                   int64_t examples, int64_t rows, float *const *sums, float *norms, float *diagonals, int32_t threads) {
   const Problem problem = {inputs, input_count, grads, grad_count, ids, id_count, rows};
   const int64_t tiles = (rows + TILE - 1) / TILE, pairs = tiles * (tiles + 1) / 2, units = examples * pairs;
   if (units == 0) return 0;
-  double *parts = static_cast<double *>(std::malloc(static_cast<size_t>(units) * sizeof(double)));
+  struct Part {
+    double sum, diagonal;
+  };
+  Part *parts = static_cast<Part *>(std::malloc(static_cast<size_t>(units) * sizeof(Part)));
   if (parts == nullptr) return 1;
   HOLDFAST_PARALLEL(units > 1)
   for (int64_t unit = 0; unit < units; unit++) {
@@ -187,14 +198,19 @@ int32_t gram_norms(const Matrix *inputs, int64_t input_count, const Matrix *grad
     int64_t row = 0;
     while ((row + 1) * (row + 2) / 2 <= pair) row++;
     const Tile tile = {unit / pairs, row * TILE, (pair - row * (row + 1) / 2) * TILE};
-    parts[unit] = input_count ? product_of_grams(problem, tile) : sum_over_matches(problem, tile);
+    const Total total = input_count ? product_of_grams(problem, tile) : sum_over_matches(problem, tile);
+    parts[unit] = {sum_of_lanes(total.lanes), total.diagonal};
     for (int64_t j = 0; j < grad_count && pair == 0; j++)
       if (sums[j] != nullptr) sum_rows(grads[j], tile.example, rows, sums[j]);
   }
   for (int64_t example = 0; example < examples; example++) {
-    double sum = 0;
-    for (int64_t pair = 0; pair < pairs; pair++) sum += parts[example * pairs + pair];
-    norms[example] = static_cast<float>(sum);
+    Part whole = {0, 0};
+    for (int64_t pair = 0; pair < pairs; pair++) {
+      whole.sum += parts[example * pairs + pair].sum;
+      whole.diagonal += parts[example * pairs + pair].diagonal;
+    }
+    norms[example] = static_cast<float>(whole.sum);
+    diagonals[example] = static_cast<float>(whole.diagonal);
   }
   std::free(parts);
   return 0;

@@ -14,7 +14,7 @@
 
 namespace holdfast {
 
-constexpr int32_t ABI = 4;  // raise with every change of a type or a signature in this file, here and in native.py
+constexpr int32_t ABI = 5;  // raise with every change of a type or a signature in this file, here and in native.py
 
 // Rows t = 0, 1, ... of example e start at data + e * example_stride + t * row_stride; the values of a row lie side by side.
 struct Matrix {
@@ -36,9 +36,10 @@ struct Track {
 
 struct Kernels {
   // norms[e] = sum_{t,s} (sum_i <a_i[t], a_i[s]> + sum_k [ids_k[t] == ids_k[s]]) sum_j <g_j[t], g_j[s]>, and, unless sums[j] is
-  // null, sums[j][e] = sum_t g_j[t]. Ids are (examples, rows), packed. Returns 0, or 1 where memory ran out.
+  // null, sums[j][e] = sum_t g_j[t]. diagonals[e] is that part of norms[e] where t = s. Ids are (examples, rows), packed. Returns 0, or
+  // 1 where memory ran out.
   int32_t (*gram_norms)(const Matrix *inputs, int64_t input_count, const Matrix *grads, int64_t grad_count, const int64_t *const *ids,
-                        int64_t id_count, int64_t examples, int64_t rows, float *const *sums, float *norms, int32_t threads);
+                        int64_t id_count, int64_t examples, int64_t rows, float *const *sums, float *norms, float *diagonals, int32_t threads);
 
   // Gradients of y = (x - mean) rstd scale + shift: of x for each row, of scale and shift summed over the rows of each example.
   void (*layer_norm_backward)(const float *x, const float *grad, const float *scale, const float *mean, const float *rstd, int64_t examples,

@@ -3,7 +3,7 @@
 
 namespace holdfast::HOLDFAST_LEVEL {
 
-int32_t gram_norms(const Matrix *, int64_t, const Matrix *, int64_t, const int64_t *const *, int64_t, int64_t, int64_t, float *const *, float *, int32_t);
+int32_t gram_norms(const Matrix *, int64_t, const Matrix *, int64_t, const int64_t *const *, int64_t, int64_t, int64_t, float *const *, float *, float *, int32_t);
 void layer_norm_backward(const float *, const float *, const float *, const float *, const float *, int64_t, int64_t, int64_t, float *, float *, float *,
                          int32_t);
 int32_t lstm_forward_step(const Steps *, const Steps *, const Steps *, const Steps *, int64_t, int64_t, int64_t, int32_t);

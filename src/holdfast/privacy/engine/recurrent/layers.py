@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from holdfast.privacy.engine import functions
-from holdfast.privacy.engine.cells import Cell, GRUCell, LSTMCell, PlainCell
+from holdfast.privacy.engine.recurrent.cells import Cell, GRUCell, LSTMCell, PlainCell
+from holdfast.privacy.engine.recurrent.walks import Layer, Plan
 from holdfast.privacy.engine.tape import Tape
-from holdfast.privacy.engine.walks import Layer, Plan
 
 if TYPE_CHECKING:
     from holdfast.privacy.engine.meeting import Meeting

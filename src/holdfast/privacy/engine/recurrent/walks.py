@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from holdfast.privacy.engine.cells import Cell, Return, Walk
 from holdfast.privacy.engine.occurrences import aligned, flat_rows
+from holdfast.privacy.engine.recurrent.cells import Cell, Return, Walk
 from holdfast.privacy.engine.tape import Tape
 
 
