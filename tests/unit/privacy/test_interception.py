@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from holdfast.core.errors import InputError, PreflightError
 from holdfast.privacy import kernels
-from holdfast.privacy.engine import recording
+from holdfast.privacy.engine import recording, trainable
 from holdfast.privacy.sums import add_recorded, squared_norms
 
 IDS = torch.randint(0, 7, (3, 5), generator=torch.Generator().manual_seed(0))
@@ -295,3 +295,19 @@ def test_autocast_around_the_backward_pass_rounds_no_norm(kernel: str | None):
             add_recorded(tape, partial(weigh, example=example), into=got)
             added = torch.stack([gradient.square().sum() for gradient in got.values()]).sum()
             torch.testing.assert_close(measured.pop(), added, rtol=1e-5, atol=0)
+
+
+def test_parameters_are_named_as_torch_names_them():
+    """Walked by ourselves, since it is done twice a step: order, names, shared modules and shared parameters are those of torch."""
+    shared, leaf = nn.Linear(2, 2), nn.Linear(2, 2, bias=False)
+    model = nn.ModuleDict({"a": nn.Sequential(shared, nn.ReLU(), leaf), "b": shared, "c": nn.ModuleList([leaf, nn.Embedding(3, 2)])})
+    model["d"] = nn.Linear(2, 2, bias=False)
+    model["d"].weight = leaf.weight
+    model["b"].bias.requires_grad_(False)
+    model.register_module("gone", None)
+    model.own = nn.Parameter(torch.zeros(1))
+    for one in (model, leaf):
+        expected = [(name, parameter) for name, parameter in one.named_parameters() if parameter.requires_grad]
+        found = list(trainable(one).items())
+        assert [name for name, _ in found] == [name for name, _ in expected]
+        assert all(mine is theirs for (_, mine), (_, theirs) in zip(found, expected, strict=True))

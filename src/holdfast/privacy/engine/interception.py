@@ -28,7 +28,30 @@ from holdfast.privacy.engine.tape import Tape, paused
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that training changes, by name, a tied one once."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return _trainable(_walk(model))
+
+
+def _walk(model: nn.Module) -> dict[str, nn.Module]:
+    """All modules by name, each once, in the order of `named_modules`, which takes several times as long."""
+    found, seen, open_ends = {}, set(), [("", model)]
+    while open_ends:
+        prefix, module = open_ends.pop()
+        if id(module) not in seen:
+            seen.add(id(module))
+            found[prefix] = module
+            dotted = prefix + "." if prefix else ""
+            open_ends += [(dotted + name, child) for name, child in reversed(module._modules.items()) if child is not None]
+    return found
+
+
+def _trainable(modules: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:
+    found, seen = {}, set()
+    for prefix, module in modules.items():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and parameter.requires_grad and id(parameter) not in seen:
+                seen.add(id(parameter))
+                found[f"{prefix}.{name}" if prefix else name] = parameter
+    return found
 
 
 @contextmanager
@@ -52,8 +75,9 @@ def recording(model: nn.Module, examples: int, *, groups: Mapping[str, int] | No
         raise InputError(f"examples is {examples} and rows_per_example is {rows_per_example}; each must be at least 1")
     if any(isinstance(mode, _Interceptor) for mode in _get_current_function_mode_stack()):
         raise PreflightError(["a pass is being recorded already; leave that block before another one begins"])
-    modules = list(model.modules())  # walking through a model takes longer than many a rule
-    parameters, held = trainable(model), _held(modules)
+    named = _walk(model)
+    modules, parameters = list(named.values()), _trainable(named)
+    held = _held(modules)
     _refuse_hooks(parameters)
     _refuse_complex(parameters)
     tape = Tape(examples, parameters, groups=groups, rows_per_example=rows_per_example)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from holdfast.privacy.engine import cancellation
 from holdfast.privacy.engine.derived import Derived
 from holdfast.privacy.engine.grams import BiasSums, Grams, same
 from holdfast.privacy.engine.occurrences import Gradients, Lookup, Occurrence, Product, inner_product, inner_product_with_dense
+
+_SMALL = 4096  # numbers of one example's gradient that are worth a copy
 
 
 class Tape:
@@ -178,11 +181,12 @@ class Tape:
             return self._norms
         self._collect_biases(self._grams.flush())
         self._pull_back()
-        for key, gradients_B in self._dense.items():
-            group, squares_B = self._groups[key], gradients_B.reshape(self.examples, -1).square().sum(1)
-            self._grams.add(group, squares_B, apart_B=squares_B)
-            for other in self._by_parameter.get(key, ()):
-                self._grams.add(group, 2 * inner_product_with_dense(other, gradients_B))
+        for keys, flat_BX in self._packed():
+            squares_B = flat_BX.square().sum(1)
+            self._grams.add(self._groups[keys[0]], squares_B, apart_B=squares_B)
+        for key in self._dense.keys() & self._by_parameter.keys():
+            for other in self._by_parameter[key]:
+                self._grams.add(self._groups[key], 2 * inner_product_with_dense(other, self._dense[key]))
         totals = self._grams.totals(self.groups)
         if totals is None:
             raise PreflightError(["the loss does not depend on any trainable parameter; unfreeze a layer that it uses"])
@@ -192,6 +196,16 @@ class Tape:
             squares_LB = cancellation.bounded(squares_LB, doubtful_LB, self._uses(doubtful_LB.any(1).tolist()))
         self._norms = squares_LB.clamp_min(0)
         return self._norms
+
+    def _packed(self) -> Iterator[tuple[list[int], Tensor]]:
+        """Gradients given outright as matrices (B, numbers), small ones of a group side by side: one operation serves them all."""
+        together: dict[Any, list[int]] = {}
+        for key, gradients_B in self._dense.items():
+            small = gradients_B.numel() <= _SMALL * self.examples
+            together.setdefault((self._groups[key], gradients_B.dtype, None if small else key), []).append(key)
+        for keys in together.values():
+            parts = [self._dense[key].reshape(self.examples, -1) for key in keys]
+            yield keys, parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
     def _uses(self, wanted: Sequence[bool]) -> Iterator[cancellation.Use]:
         """What each parameter met, for the groups that are wanted."""
@@ -227,9 +241,10 @@ class Tape:
             if scaled is None or scaled[1] != group or not same(scaled[0], side):
                 scaled = (side, group, side * weights_LB[group][:, None, None])
             one.add_to(into, self._names[id(one.parameter)], scaled[2])
-        for key, gradients_B in self._dense.items():
-            gradient = torch.tensordot(weights_LB[self._groups[key]].to(gradients_B.dtype), gradients_B, 1)
-            add_into(into, {self._names[key]: gradient})
+        for keys, flat_BX in self._packed():
+            sum_X = weights_LB[self._groups[keys[0]]].to(flat_BX.dtype) @ flat_BX
+            parts = sum_X.split([self._parameters[key].numel() for key in keys])
+            add_into(into, ((self._names[key], part.view_as(self._parameters[key])) for key, part in zip(keys, parts, strict=True)))
         self.rewind()
 
     def forget(self, examples_B: Tensor) -> None:
