@@ -12,7 +12,9 @@ from scipy import stats
 
 from holdfast.audit import registered_bound
 from holdfast.audit.games import blind_auc
+from holdfast.audit.gaussian import mu_from_errors
 from holdfast.audit.intervals import Area, rate_at_most, tpr_band
+from holdfast.audit.one_run import Guesses, one_run_epsilon, one_run_mu
 from holdfast.audit.roc import Advantage, OperatingPoints
 from holdfast.core.evidence import Interval
 
@@ -201,3 +203,53 @@ def test_a_random_split_rarely_trips_the_blind_classifier():
         return blind_auc(*sides).interval.low > 0.5
 
     assert np.mean([told_apart() for _ in range(100)]) <= 0.025 + two_errors(0.025, 100)
+
+
+def one_run(scores_of: Callable[[np.random.Generator, np.ndarray], np.ndarray], rng: np.random.Generator, m: int = 400) -> Guesses:
+    """One training run: coins, scores, and guesses at both ends whose number is fixed."""
+    included = rng.random(m) < 0.5
+    return Guesses.ranked(scores_of(rng, included), included, most_likely=m // 10, least_likely=m // 10)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("delta", [0.0, 1e-3])
+def test_one_run_seldom_exceeds_the_truth(epsilon: float, delta: float):
+    """Randomised response, which no guess at canaries beats; with delta some canaries give themselves away."""
+    truth = math.exp(epsilon) / (1 + math.exp(epsilon))
+
+    def scores_of(rng: np.random.Generator, included: np.ndarray) -> np.ndarray:
+        answered = np.where(rng.random(included.size) < truth, included, ~included)
+        shown = rng.random(included.size) < delta
+        return np.where(shown, 10.0 * (2 * included - 1), 2.0 * answered - 1) + rng.random(included.size) * 1e-3  # ties in any order
+
+    rng = np.random.default_rng(5)
+    found = [one_run_epsilon(one_run(scores_of, rng), delta=delta, alpha=0.05) for _ in range(REPEATS)]
+    assert np.mean(np.array(found) > epsilon) <= 0.05 + two_errors(0.05)
+    assert epsilon < 1 or np.mean(found) > 0.3 * epsilon
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.5, 1.0, 2.0])
+def test_one_run_seldom_exceeds_the_mu_of_a_gaussian_mechanism(mu: float):
+    rng = np.random.default_rng(6)
+    found = [one_run_mu(one_run(lambda rng, inside: rng.normal(mu * inside, 1), rng), alpha=0.05) for _ in range(REPEATS)]
+    assert np.mean(np.array(found) > mu) <= 0.05 + two_errors(0.05)
+    assert mu < 1 or np.mean(found) > 0.5 * mu
+
+
+def test_the_best_of_many_numbers_of_guesses_raises_false_alarms():
+    """The careless way: every number of guesses is tried on the same scores, and the best bound kept."""
+    rng, alarms = np.random.default_rng(7), []
+    for _ in range(REPEATS):
+        included, scores = rng.random(400) < 0.5, rng.normal(size=400)
+        tried = [
+            Guesses.ranked(scores, included, most_likely=k, least_likely=j) for k in range(0, 200, 20) for j in range(0, 200, 20) if k + j
+        ]
+        alarms.append(max(one_run_epsilon(one, delta=0.0, alpha=0.05) for one in tried) > 0)
+    assert np.mean(alarms) > 0.15
+
+
+@pytest.mark.parametrize("mu", [0.0, 1.0, 2.5])
+def test_mu_from_errors_seldom_exceeds_the_truth(mu: float):
+    """A threshold that was fixed before any score was seen."""
+    exceeds = lambda m, n: mu_from_errors(int((m <= 1).sum()), m.size, int((n > 1).sum()), n.size, alpha=0.05) > mu  # noqa: E731
+    assert share(exceeds, gaussian(mu, 500, 500), seed=8) <= 0.05 + two_errors(0.05)
