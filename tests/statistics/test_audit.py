@@ -11,10 +11,10 @@ import pytest
 from scipy import stats
 
 from holdfast.audit import registered_bound
+from holdfast.audit.bounds.gaussian import mu_from_errors
+from holdfast.audit.bounds.one_run import Guesses, one_run_epsilon, one_run_mu
 from holdfast.audit.games import blind_auc
-from holdfast.audit.gaussian import mu_from_errors
 from holdfast.audit.intervals import Area, rate_at_most, tpr_band
-from holdfast.audit.one_run import Guesses, one_run_epsilon, one_run_mu
 from holdfast.audit.roc import Advantage, OperatingPoints
 from holdfast.core.evidence import Interval
 

@@ -161,13 +161,16 @@ class Scores:
             method="corners of the empirical curve, level between two of them: draw as steps; pointwise band",
         )
 
-    def evidence(self, claim: PrivacyClaim | None = None, *, subject: str, level: float = 0.95) -> Evidence:
+    def evidence(
+        self, claim: PrivacyClaim | None = None, *, subject: str, level: float = 0.95, bound_level: float | None = None
+    ) -> Evidence:
         """All that these scores say of one run, and of the promise that it makes.
 
         Args:
             claim: The promise; its delta is that of the lower bound. None for a run without one: the bound is then at delta 0.
             subject: The run that was attacked.
             level: Confidence of the intervals and of the lower bound.
+            bound_level: Confidence of the lower bound where it is another, as when several attacks share one chance of error.
 
         Returns:
             Estimates `membership_auc`, `tpr_at_fpr` (at .1, .01, .001), `membership_advantage`, `epsilon_lower_bound` and, where
@@ -181,7 +184,8 @@ class Scores:
             raise InputError(
                 f"the claim speaks of {claim.subject!r}, the scores of {subject!r}; give the claim of the run that was attacked"
             )
-        found = examine(self.members, self.nonmembers, self.game, delta=0.0 if claim is None else claim.delta, level=level)
+        delta = 0.0 if claim is None else claim.delta
+        found = examine(self.members, self.nonmembers, self.game, delta=delta, level=level if bound_level is None else bound_level)
         estimates = (
             self.auc(subject=subject, level=level),
             *(self.tpr_at_fpr(fpr, subject=subject, level=level) for fpr in FPRS),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from holdfast.audit.games import MembershipGame
 from holdfast.audit.intervals import Floats
 from holdfast.audit.lower_bounds import EpsilonBound, examples_needed, registered_bound
 from holdfast.core.claim import Outcome, PrivacyClaim, Verdict
+
+_OUTCOMES: tuple[Outcome, ...] = ("contradicted", "not contradicted", "not testable")
 
 MOST_EXAMPLES = 10**8
 """More than anyone has for one side of an audit; a test that needs more is called out of reach."""
@@ -78,6 +81,34 @@ def judge(examination: Examination, claim: PrivacyClaim) -> Verdict:
     if bound.detectable <= claim.epsilon:
         return _verdict(claim, "not testable", f"even {reach}, not above {promise}; {_cure(claim.epsilon, bound)}", bound)
     return _verdict(claim, "not contradicted", f"the lower bound on epsilon is {surely}, not above {promise}; {reach}", bound)
+
+
+def judge_together(verdicts: Sequence[Verdict], *, level: float) -> Verdict:
+    """One verdict on a claim from those of several attacks.
+
+    Args:
+        verdicts: On one claim, one for each attack, at least one; each made at a chance of error of (1 - level) over their number.
+        level: One-sided confidence of all of them together.
+
+    Returns:
+        "contradicted" if any attack contradicts the claim, "not testable" if none could have; else "not contradicted". The lower
+        bound is the highest, the power that of the strongest test.
+
+    Guarantee:
+        A true claim is contradicted with probability at most 1 - level, however the attacks depend on each other (Bonferroni).
+    """
+    if len(verdicts) == 1:
+        return verdicts[0]
+    worst = min(verdicts, key=lambda one: (_OUTCOMES.index(one.outcome), -(one.lower_bound or 0.0)))
+    bounds = [one.lower_bound for one in verdicts if one.lower_bound is not None]
+    powers = [one.detectable for one in verdicts if one.detectable is not None]
+    return replace(
+        worst,
+        reason=f"{worst.reason} This is the strongest of {len(verdicts)} attacks, which share one chance of error.",
+        lower_bound=max(bounds, default=None),
+        detectable=max(powers, default=None),
+        level=level if bounds else None,
+    )
 
 
 def _cure(epsilon: float, bound: EpsilonBound) -> str:

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from holdfast.cli import output
 from holdfast.cli.frame import Commands, command
+from holdfast.cli.terminal import output
 from holdfast.core.errors import InputError
 
 if TYPE_CHECKING:

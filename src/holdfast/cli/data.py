@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from holdfast.cli import output
 from holdfast.cli.frame import Commands, command
+from holdfast.cli.terminal import output
 from holdfast.core.errors import InputError, nearest
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from importlib import import_module, metadata
 from typing import Any, NoReturn, TextIO
 
-from holdfast.cli import output
+from holdfast.cli.terminal import output
 from holdfast.core.errors import HoldfastError, InputError, Interrupted, nearest
 
-COMMANDS = ("demo", "run", "train", "report", "runs", "data", "budget")
+COMMANDS = ("demo", "run", "train", "audit", "report", "runs", "data", "budget")
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports for a program that a closed pipe ended
 
@@ -100,7 +100,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: For an unknown command or option (naming the nearest one), and whatever else argparse refuses.
     """
-    parser = build_parser()
+    parser, argv = build_parser(), _with_action(argv)
     first = next((word for word in argv if not word.startswith("-")), None)
     if first is not None and first not in COMMANDS:
         raise InputError(f"there is no command {first!r}; {nearest(first, COMMANDS)}")
@@ -108,6 +108,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         raise InputError(_unknown(unknown[0], getattr(args, "parser", parser)))
     return args
+
+
+def _with_action(argv: Sequence[str]) -> Sequence[str]:
+    """Lets `holdfast audit RUN` stand for `holdfast audit run RUN`."""
+    bare = len(argv) > 1 and argv[0] == "audit" and argv[1] not in ("run", "plan", "-h", "--help")
+    return [argv[0], "run", *argv[1:]] if bare else argv
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast.cli import output
 from holdfast.cli.frame import Commands, command
+from holdfast.cli.terminal import output
 
 if TYPE_CHECKING:
     from holdfast.runs import RunRecord

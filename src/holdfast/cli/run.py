@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast.cli import output
 from holdfast.cli.frame import Commands, Parser, command
-from holdfast.cli.progress import shown
+from holdfast.cli.terminal import output
+from holdfast.cli.terminal.progress import shown
 from holdfast.core.processes import place
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from holdfast import catalog, models, privacy
+from holdfast.audit import audit
 from holdfast.core.errors import Interrupted, TrainingStopped
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress
@@ -86,11 +87,10 @@ def share_run(plan: StudyPlan, run: RunPlan, data: DataSplits, *, resume: bool) 
 
 def attack_run(plan: StudyPlan, fitted: FittedModel, data: DataSplits) -> Evidence:
     """Attacks one fitted model with every attack of the plan."""
-    found = Evidence()
-    for name in plan.audit.attacks:
-        scores = catalog.resolve("attack", name)(fitted, members=data.train, nonmembers=data.test)
-        found += scores.evidence(fitted.claim, subject=fitted.name)
-    return found
+    attacks = [catalog.resolve("attack", name) for name in plan.audit.attacks]
+    if not attacks:
+        return Evidence()
+    return audit(fitted, members=data.train, nonmembers=data.test, attacks=attacks, claim=fitted.claim, subject=fitted.name)
 
 
 def spent_at_most(folder: RunFolder) -> dict[str, float] | None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from holdfast.audit.gaussian import delta_of_gaussian, epsilon_of_gaussian, mu_from_errors, mu_of_epsilon
-from holdfast.audit.one_run import MOST_EPSILON, Guesses, one_run_epsilon, one_run_gaussian_epsilon, one_run_mu, proves
+from holdfast.audit.bounds.gaussian import delta_of_gaussian, epsilon_of_gaussian, mu_from_errors, mu_of_epsilon
+from holdfast.audit.bounds.one_run import MOST_EPSILON, Guesses, one_run_epsilon, one_run_gaussian_epsilon, one_run_mu, proves
 from holdfast.core.errors import InputError
 
 

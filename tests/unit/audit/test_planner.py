@@ -2,8 +2,8 @@
 
 import pytest
 
-from holdfast.audit.one_run import Guesses, one_run_epsilon
-from holdfast.audit.planner import METHODS, plan
+from holdfast.audit.bounds.one_run import Guesses, one_run_epsilon
+from holdfast.audit.bounds.planner import METHODS, plan
 from holdfast.core.errors import InputError
 
 # Means on the ideal Gaussian mechanism at delta 1e-5, level .95: (epsilon, canaries) to expected by method, after published tables.

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from holdfast.cli.progress import PlainLines, Schedule, duration, shown
+from holdfast.cli.terminal.progress import PlainLines, Schedule, duration, shown
 from holdfast.core.progress import Progress
 
 CURSOR_GONE, CURSOR_BACK = "\x1b[?25l", "\x1b[?25h"

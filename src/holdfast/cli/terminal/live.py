@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
-from holdfast.cli.progress import Schedule, duration, remaining
+from holdfast.cli.terminal.progress import Schedule, duration, remaining
 from holdfast.core.progress import Progress
 
 

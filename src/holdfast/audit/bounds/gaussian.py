@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import optimize, special
+from scipy import special
 
 from holdfast.audit.intervals import rate_at_most
 from holdfast.core.errors import InputError
@@ -53,6 +53,8 @@ def epsilon_of_gaussian(mu: float, delta: float) -> float:
     """
     if not 0 < delta < 1:
         raise InputError(f"delta is {delta}; a Gaussian mechanism has an epsilon at a delta in (0, 1) only, such as 1e-5")
+    from scipy import optimize  # heavy
+
     mu = min(mu, MOST_MU)
     if delta_of_gaussian(0.0, mu) <= delta:
         return 0.0
@@ -72,6 +74,8 @@ def mu_of_epsilon(epsilon: float, delta: float) -> float:
     """
     if not 0 < delta < 1 or epsilon < 0:
         raise InputError(f"epsilon is {epsilon} and delta {delta}; give an epsilon >= 0 and a delta in (0, 1)")
+    from scipy import optimize  # heavy
+
     if delta_of_gaussian(epsilon, MOST_MU) <= delta:
         return MOST_MU
     return float(optimize.brentq(lambda mu: delta_of_gaussian(epsilon, mu) - delta, 0.0, MOST_MU, xtol=1e-12))

@@ -11,12 +11,12 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
-from holdfast.audit.gaussian import MOST_MU, epsilon_of_gaussian, mu_from_errors, mu_of_epsilon
+from holdfast.audit.bounds.gaussian import MOST_MU, epsilon_of_gaussian, mu_from_errors, mu_of_epsilon
+from holdfast.audit.bounds.one_run import Guesses, one_run_epsilon, one_run_gaussian_epsilon, proves
 from holdfast.audit.intervals import Floats
 from holdfast.audit.lower_bounds import epsilon_from_errors
-from holdfast.audit.one_run import Guesses, one_run_epsilon, one_run_gaussian_epsilon, proves
 from holdfast.core.errors import InputError, nearest
 from holdfast.core.randomness import Streams
 
@@ -229,6 +229,8 @@ class _Threshold:
 
     def bounds(self, mu: float) -> Floats:
         """The bound of each repetition."""
+        from scipy import stats  # heavy
+
         chances, nonmembers = self.fixed.generator().random((2, self.fixed.repetitions)), self.fixed.canaries // 2
         rate = float(special.ndtr(-self.claimed / 2)) if self.fixed.gaussian else FALSE_POSITIVES
         miss = special.ndtr(special.ndtri(1 - rate) - mu)

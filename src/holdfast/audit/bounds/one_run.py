@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from holdfast.audit.gaussian import MOST_MU, epsilon_of_gaussian, mu_of_epsilon
+from holdfast.audit.bounds.gaussian import MOST_MU, epsilon_of_gaussian, mu_of_epsilon
 from holdfast.audit.intervals import Floats
 from holdfast.core.errors import InputError
 

@@ -105,7 +105,7 @@ def shown(phases: Mapping[str, float] | None = None, *, console: Console | None 
     if not console.is_terminal or console.is_dumb_terminal:
         yield PlainLines(schedule, write=console.file.write)
         return
-    from holdfast.cli.live import LiveBars
+    from holdfast.cli.terminal.live import LiveBars
 
     with LiveBars(schedule, console=console) as bars:
         yield bars

@@ -1,0 +1,68 @@
+"""One call that attacks a model in several ways and holds its promise to what they find."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from holdfast.audit.scores import Scores
+from holdfast.audit.verdicts import judge_together
+from holdfast.core.claim import PrivacyClaim
+from holdfast.core.errors import InputError
+from holdfast.core.evidence import Evidence
+from holdfast.data.dataset import Dataset
+
+
+class Attack(Protocol):
+    """A membership attack, such as `holdfast.audit.loss_threshold`."""
+
+    def __call__(self, fitted: Any, /, *, members: Dataset, nonmembers: Dataset) -> Scores:
+        """Scores members and non-members."""
+        ...
+
+
+def audit(
+    fitted: Any,
+    *,
+    members: Dataset,
+    nonmembers: Dataset,
+    attacks: Sequence[Attack],
+    claim: PrivacyClaim | None,
+    subject: str,
+    level: float = 0.95,
+) -> Evidence:
+    """Attacks a model, and gives one verdict on its promise.
+
+    Args:
+        fitted: The model, with the access that the attacks need.
+        members: Examples that it was trained on.
+        nonmembers: Examples that it never saw, drawn from the same population.
+        attacks: At least one; each is another test of the promise, so they share the chance of error.
+        claim: The promise, or None where there is none.
+        subject: The run that was attacked.
+        level: Confidence of the intervals, and of the verdict over all attacks together.
+
+    Returns:
+        The evidence of every attack, with one verdict where there is a claim.
+
+    Raises:
+        InputError: For no attack, and whatever the attacks refuse.
+
+    Guarantee:
+        A true claim is contradicted with probability at most 1 - level, under the conditions of `registered_bound`.
+    """
+    if not attacks:
+        raise InputError("no attack is given; name at least one, such as 'loss-threshold'")
+    each = 1 - (1 - level) / len(attacks)
+    scored = [attack(fitted, members=members, nonmembers=nonmembers) for attack in attacks]
+    names = [scores.attack for scores in scored]
+    if len(set(names)) < len(names):
+        raise InputError(f"the attacks are called {', '.join(names)}; give each once, or their figures could not be told apart")
+    parts = [scores.evidence(claim, subject=subject, level=level, bound_level=each) for scores in scored]
+    found = parts[0]
+    for part in parts[1:]:  # what is known of the rows is the same for every attack
+        known = found.estimate("blind_auc") is not None
+        found += replace(part, estimates=tuple(one for one in part.estimates if one.name != "blind_auc" or not known))
+    verdicts = (judge_together(found.verdicts, level=level),) if claim is not None else ()
+    return replace(found, verdicts=verdicts, notes=tuple(dict.fromkeys(found.notes)))

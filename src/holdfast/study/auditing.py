@@ -1,0 +1,152 @@
+"""Attacks a finished run from its folder alone: the saved model, the data that the record names, the promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from holdfast import catalog, models
+from holdfast.audit import audit
+from holdfast.audit.bounds import METHODS, AuditPlan
+from holdfast.audit.bounds import plan as plan_audit
+from holdfast.core.claim import PrivacyClaim
+from holdfast.core.errors import InputError, RunError
+from holdfast.core.evidence import Evidence
+from holdfast.core.progress import OnProgress, Progress, silent
+from holdfast.data import Dataset, DataSplits, load_data
+from holdfast.models.registry import LoadedModel
+from holdfast.runs import RunFolder, RunRecord, RunStore
+from holdfast.tasks import EncodedDataset, Prediction, Task
+from holdfast.training import evaluation
+
+__all__ = ["METHODS", "PHASES", "AuditPlan", "StoredRun", "audit_stored", "open_stored", "plan_audit"]
+
+PHASES = {"data": 2.0, "attack": 8.0}
+"""The phases that `audit_stored` reports progress for, each with its rough share of the time."""
+
+
+@dataclass(eq=False)
+class StoredRun:
+    """A finished run, read back: what an attack may ask of a fitted model.
+
+    Args:
+        folder: Where it lies.
+        record: Its record.
+        task: What the model was trained for.
+        model: The model with what makes its input.
+        data: What it was trained on, and what was held out.
+    """
+
+    folder: RunFolder
+    record: RunRecord
+    task: Task
+    model: LoadedModel
+    data: DataSplits
+    _encoded: dict[str, EncodedDataset] = field(default_factory=dict, repr=False)
+
+    @property
+    def claim(self) -> PrivacyClaim | None:
+        """The promise, or None where there is none."""
+        return next((claim for claim in self.record.evidence.claims if claim.subject == self.record.name), None)
+
+    def losses(self, data: Dataset) -> NDArray[np.float64]:
+        """The loss of each example, (n,), in nats, in evaluation mode."""
+        return evaluation.losses(self.task, self.model.module, self._as_seen(data), device=torch.device("cpu"))
+
+    def predict(self, data: Dataset) -> list[Prediction]:
+        """What the model predicts for each example."""
+        return evaluation.predictions(self.task, self.model.module, self._as_seen(data), device=torch.device("cpu"))
+
+    def _as_seen(self, data: Dataset) -> EncodedDataset:
+        if data.content_hash not in self._encoded:
+            self._encoded[data.content_hash] = self.task.encode(data, self.model.featuriser, self.model.labels)
+        return self._encoded[data.content_hash]
+
+
+def open_stored(path: Path, *, source: str | None = None) -> StoredRun:
+    """Reads a finished run and the data that it was trained on.
+
+    Args:
+        path: The run's folder, or its id in the folder `runs`.
+        source: Where the data are now, such as ``snips:FOLDER``; what the record says by default.
+
+    Raises:
+        RunError: If there is no such run, it is not finished, its model is not there, or the data are not those that it was
+            trained on.
+        DataError: If the data cannot be read.
+    """
+    store = RunStore() if path.parent == Path() else RunStore(path.parent)
+    folder = store.open(path.name)
+    record = folder.read()
+    if record.status != "finished":
+        raise RunError(f"{folder.path} is {record.status}; an audit needs a finished run: go on with the training first (--resume)")
+    settings = record.settings
+    if not {"task", "data"} <= settings.keys() or not (folder.path / "model").is_dir():
+        raise RunError(f"{folder.path} holds no saved model with its settings; only runs of `holdfast run` and `train` can be audited")
+    options = {name: value for name, value in settings["data"].items() if name != "source"}
+    data = load_data(settings["data"]["source"] if source is None else source, **options)
+    trained = record.data["content_hash"]
+    if data.content_hash != trained:
+        raise RunError(
+            f"{folder.path} was trained on data with content {trained}, the source now has {data.content_hash}; members would not be "
+            "members: give the data as they were (--data)"
+        )
+    task: Task = catalog.resolve("task", settings["task"]["name"])(**{k: v for k, v in settings["task"].items() if k != "name"})
+    return StoredRun(folder, record, task, models.load(folder.path / "model"), data)
+
+
+def audit_stored(
+    path: Path,
+    *,
+    attacks: Sequence[str] = ("loss-threshold",),
+    level: float = 0.95,
+    source: str | None = None,
+    on_progress: OnProgress = silent,
+) -> Evidence:
+    """Attacks a finished run and puts what was found into its record, in place of what earlier attacks found.
+
+    Members are the training examples, non-members the test examples.
+
+    Args:
+        path: The run's folder, or its id in the folder `runs`.
+        attacks: Names or dotted paths of attacks, each once.
+        level: Confidence of the intervals, and of the verdict over all attacks together, in (0, 1).
+        source: Where the data are now; what the record says by default.
+        on_progress: Told of each phase.
+
+    Returns:
+        The new evidence: every attack's figures, and one verdict where the run makes a claim.
+
+    Raises:
+        InputError: For an unknown attack, one that is named twice, or a level outside (0, 1).
+        RunError: As `open_stored`.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level is {level}; a confidence lies strictly between 0 and 1, such as .95")
+    if len(set(attacks)) < len(attacks):
+        raise InputError(f"attacks are {', '.join(attacks)}; name each once")
+    found = [catalog.resolve("attack", name) for name in attacks]
+    on_progress(Progress(phase="data", done=0, total=1))
+    stored = open_stored(path, source=source)
+    on_progress(Progress(phase="data", done=1, total=1))
+    on_progress(Progress(phase="attack", done=0, total=1))
+    data, record = stored.data, stored.record
+    evidence = audit(stored, members=data.train, nonmembers=data.test, attacks=found, claim=stored.claim, subject=record.name, level=level)
+    stored.folder.write(replace(record, evidence=_without_attacks(record.evidence) + evidence))
+    on_progress(Progress(phase="attack", done=1, total=1))
+    return evidence
+
+
+def _without_attacks(evidence: Evidence) -> Evidence:
+    """What was found of a run, without what its attacks found."""
+    return replace(
+        evidence,
+        estimates=tuple(one for one in evidence.estimates if "attack" not in one.conditions and one.name != "blind_auc"),
+        curves=tuple(one for one in evidence.curves if "attack" not in one.conditions),
+        verdicts=(),
+    )
