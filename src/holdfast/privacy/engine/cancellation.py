@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -65,11 +66,20 @@ def doubtful(squares_LB: Tensor, apart_LB: Tensor) -> Tensor:
     return squares_LB < SHARE * apart_LB
 
 
-def bounded(squares_LB: Tensor, doubtful_LB: Tensor, uses: Iterable[Use]) -> Tensor:
-    """Squared norms, those in doubt formed again: an upper bound on what the example will add, however much of it cancels.
+class Bounded(NamedTuple):
+    """Norms that what an example adds to a sum does not exceed, however much of it cancels.
 
-    The bound is the norm in double precision, plus ``ROUNDINGS * eps * sqrt(T * S)`` for the rounding of the sum, eps being that
-    of the precision in which sums are formed.
+    Args:
+        squares_LB: Their squares.
+        margins_LB: How far above the exact norm they lie: ``ROUNDINGS * eps * sqrt(T * S)`` where that was in doubt, else zero.
+    """
+
+    squares_LB: Tensor
+    margins_LB: Tensor
+
+
+def bounded(squares_LB: Tensor, doubtful_LB: Tensor, uses: Iterable[Use]) -> Bounded:
+    """Forms squared norms that are in doubt again, in double precision, and leaves room for the rounding of the sum.
 
     Args:
         squares_LB: As measured.
@@ -84,8 +94,9 @@ def bounded(squares_LB: Tensor, doubtful_LB: Tensor, uses: Iterable[Use]) -> Ten
             squares_N, lost_N = piece.squares()
             exact_LN[use.group, where] += squares_N
             lost_LN[use.group, where] += lost_N
-    eps = torch.finfo(squares_LB.dtype).eps
-    bound_LN = (exact_LN.clamp_min(0).sqrt() + ROUNDINGS * eps * lost_LN.sqrt()).square()
-    found_LB = squares_LB.clone()
-    found_LB[:, examples_N] = torch.where(doubtful_LB[:, examples_N], bound_LN.to(squares_LB.dtype), squares_LB[:, examples_N])
-    return found_LB
+    margins_LN = ROUNDINGS * torch.finfo(squares_LB.dtype).eps * lost_LN.sqrt()  # eps of the precision in which sums are formed
+    bound_LN = (exact_LN.clamp_min(0).sqrt() + margins_LN).square()
+    found_LB, margins_LB, chosen_LN = squares_LB.clone(), torch.zeros_like(squares_LB), doubtful_LB[:, examples_N]
+    found_LB[:, examples_N] = torch.where(chosen_LN, bound_LN.to(squares_LB.dtype), squares_LB[:, examples_N])
+    margins_LB[:, examples_N] = torch.where(chosen_LN, margins_LN, 0).to(squares_LB.dtype)
+    return Bounded(found_LB, margins_LB)

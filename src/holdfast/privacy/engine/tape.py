@@ -67,6 +67,7 @@ class Tape:
         self._by_parameter: dict[int, list[Occurrence]] = {}
         self._dense: dict[int, Tensor] = {}
         self._norms: Tensor | None = None
+        self._margins: Tensor | None = None
 
     def is_parameter(self, tensor: Tensor) -> bool:
         """Whether this is a trainable parameter itself."""
@@ -193,9 +194,14 @@ class Tape:
         squares_LB, apart_LB = totals
         doubtful_LB = cancellation.doubtful(squares_LB, apart_LB)
         if bool(doubtful_LB.any()):
-            squares_LB = cancellation.bounded(squares_LB, doubtful_LB, self._uses(doubtful_LB.any(1).tolist()))
+            squares_LB, self._margins = cancellation.bounded(squares_LB, doubtful_LB, self._uses(doubtful_LB.any(1).tolist()))
         self._norms = squares_LB.clamp_min(0)
         return self._norms
+
+    def margins(self) -> Tensor:
+        """How far above the exact norm each norm may lie, (L, B): zero unless large parts of the gradient cancel."""
+        norms_LB = self.squared_norms()
+        return torch.zeros_like(norms_LB) if self._margins is None else self._margins
 
     def _packed(self) -> Iterator[tuple[list[int], Tensor]]:
         """Gradients given outright as matrices (B, numbers), small ones of a group side by side: one operation serves them all."""
