@@ -18,6 +18,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 PACKAGES = [
     "holdfast",
     *(f"holdfast.{name}" for name in ("audit", "data", "models", "privacy", "report", "runs", "study", "tasks", "training")),
+    *(f"holdfast.audit.{name}" for name in ("attacks", "bounds", "leakage", "shadow")),
 ]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from holdfast.audit.leakage import GroupedScores, risk_evidence, score_histograms
 from holdfast.audit.scores import Scores
 from holdfast.audit.verdicts import judge_together
 from holdfast.core.claim import PrivacyClaim
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Evidence
 from holdfast.data.dataset import Dataset
+
+MOST_GROUPS = 40
+"""An attribute with more values gets no figures by group: each would rest on few rows, and all would share one chance of error."""
 
 
 class Attack(Protocol):
@@ -31,6 +35,7 @@ def audit(
     claim: PrivacyClaim | None,
     subject: str,
     level: float = 0.95,
+    records: int = 0,
 ) -> Evidence:
     """Attacks a model, and gives one verdict on its promise.
 
@@ -42,9 +47,11 @@ def audit(
         claim: The promise, or None where there is none.
         subject: The run that was attacked.
         level: Confidence of the intervals, and of the verdict over all attacks together.
+        records: How many of the members at most risk to list, by hash. None by default: the list concerns persons.
 
     Returns:
-        The evidence of every attack, with one verdict where there is a claim.
+        The evidence of every attack, whole, by group where the data have groups, and as histograms; one verdict where there is a
+        claim.
 
     Raises:
         InputError: For no attack, and whatever the attacks refuse.
@@ -64,5 +71,25 @@ def audit(
     for part in parts[1:]:  # what is known of the rows is the same for every attack
         known = found.estimate("blind_auc") is not None
         found += replace(part, estimates=tuple(one for one in part.estimates if one.name != "blind_auc" or not known))
+    for scores in scored:
+        found += _in_detail(scores, members, nonmembers, subject=subject, level=level, records=records)
     verdicts = (judge_together(found.verdicts, level=level),) if claim is not None else ()
     return replace(found, verdicts=verdicts, notes=tuple(dict.fromkeys(found.notes)))
+
+
+def _in_detail(scores: Scores, members: Dataset, nonmembers: Dataset, *, subject: str, level: float, records: int) -> Evidence:
+    """How the scores are spread, what they say by group, and which members are at most risk."""
+    found = Evidence(curves=score_histograms(scores, subject=subject, level=level))
+    for name in members.group_names:
+        if name not in nonmembers.group_names:
+            continue
+        sides = [[value or None for value in side.group(name)] for side in (members, nonmembers)]  # an empty value is not known
+        grouped = GroupedScores(scores=scores, attribute=name, members=sides[0], nonmembers=sides[1])
+        if len(grouped.names) <= MOST_GROUPS:
+            found += grouped.evidence(subject=subject, level=level)
+        else:
+            found += Evidence(notes=(f"{name!r} has {len(grouped.names):,} values: too many for figures by group.",))
+    if records:
+        ids = members.user_ids() if members.has("user_id") else [str(row) for row in range(len(members))]
+        found += risk_evidence(scores, ids, salt=members.name, subject=subject, count=records, level=level)
+    return found

@@ -47,6 +47,7 @@ def add(commands: Commands[Any]) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, or its id in the folder `runs`")
     parser.add_argument("--attack", action="append", metavar="NAME", help="an attack by name or path; may be repeated (loss-threshold)")
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="confidence of intervals and verdict (default: 0.95)")
+    parser.add_argument("--records", type=int, default=0, metavar="N", help="list so many members at most risk, by hash (default: 0)")
     parser.add_argument("--data", metavar="SOURCE", help="where the data are now (default: what the record says)")
     planner = command(actions, "plan", run=run_plan, help="the bound to expect, and the smallest bug that would show", text=_PLAN_TEXT)
     planner.add_argument("--epsilon", type=float, required=True, metavar="X", help="the claim")
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     with shown(PHASES) as progress:
         attacks = args.attack or ["loss-threshold"]
-        found = audit_stored(args.folder, attacks=attacks, level=args.level, source=args.data, on_progress=progress)
+        found = audit_stored(args.folder, attacks=attacks, level=args.level, records=args.records, source=args.data, on_progress=progress)
     contradicted = any(verdict.outcome == "contradicted" for verdict in found.verdicts)
     if args.json:
         output.document({"contradicted": contradicted, "evidence": found.to_json()})
@@ -78,6 +79,8 @@ def _words(found: Evidence) -> list[str]:
     lines = []
     for one in found.estimates:
         attack, fpr = one.conditions.get("attack"), one.conditions.get("fpr")
+        if "group" in one.conditions or "record" in one.conditions:
+            continue  # the page has them
         name = one.name.replace("_", " ") + ("" if fpr is None else f" {fpr:g}") + ("" if attack is None else f" ({attack})")
         if one.value is None:
             lines.append(f"{name}: {one.missing}")

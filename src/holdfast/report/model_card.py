@@ -9,8 +9,9 @@ from dataclasses import replace
 from holdfast.report import front, words
 from holdfast.report.document import Document
 from holdfast.report.html import printable
+from holdfast.report.leakage import leakage
 from holdfast.report.numbers import named, significant
-from holdfast.report.sections import leakage, limits, reproduction, training
+from holdfast.report.sections import limits, reproduction, training
 from holdfast.report.view import Cell, Section, Table, plain
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$#@]|:(?=//)|(?<=www)\.)")

@@ -25,6 +25,13 @@ _LABELS: dict[str, tuple[str, Style]] = {
     "epsilon_naive": ("ε by naive accounting", "nats"),
     "epsilon_rdp": ("ε by a second accountant", "nats"),
     "epsilon_lower_bound": ("Lower bound on ε", "nats"),
+    "group_auc": ("AUC in a group", "plain"),
+    "group_auc_gap": ("Largest difference of AUC between groups", "plain"),
+    "group_tpr_one_threshold": ("TPR in a group, one threshold", "percent"),
+    "group_fpr_one_threshold": ("FPR in a group, one threshold", "percent"),
+    "group_tpr_own_threshold": ("TPR in a group, threshold of its own", "percent"),
+    "group_advantage": ("Advantage in a group", "plain"),
+    "record_fpr": ("Non-members that score as high as a record", "percent"),
     "seconds_per_epoch": ("Seconds per epoch", "seconds"),
     "parameters": ("Trainable parameters", "count"),
 }

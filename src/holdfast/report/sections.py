@@ -9,15 +9,14 @@ from holdfast.core.evidence import Curve, Estimate
 from holdfast.report import words
 from holdfast.report.comparison import HOW_DIFFERENCES, difference, ratio
 from holdfast.report.document import Document
-from holdfast.report.figures import attack, losses, times, trade_off
+from holdfast.report.figures import losses, times, trade_off
 from holdfast.report.figures.cost import LOSSES
 from holdfast.report.figures.tradeoff import scores
-from holdfast.report.front import best, leakage_sentence
+from holdfast.report.front import best
+from holdfast.report.leakage import QUANTITIES, leakage
 from holdfast.report.numbers import label, label_of, named, share, significant, written
-from holdfast.report.view import Cell, Point, Section, Table, cell, hint, listing, methods
+from holdfast.report.view import Cell, Point, Section, Table, cell, listing, methods
 
-FPRS = (0.1, 0.01, 0.001)
-_LEAKAGE = ("membership_auc", "tpr_at_fpr", "membership_advantage", "epsilon_lower_bound", "blind_auc")
 _PROMISE = ("epsilon", "epsilon_naive", "epsilon_rdp", "seconds_per_epoch", "parameters")
 _SHOWN_EPOCHS = 12
 _ABSENT = {
@@ -55,35 +54,9 @@ def training(document: Document, *, drawn: bool = True) -> Section:
     )
 
 
-def leakage(document: Document, *, drawn: bool = True) -> Section:
-    """What the attacks found, and what that makes of each promise.
-
-    Args:
-        document: What is known.
-        drawn: False leaves the chart out.
-    """
-    measured = [estimate for quantity in _LEAKAGE for estimate in _all(document, quantity)]
-    points = [
-        Point(lead=f"{name}: {verdict.outcome}.", text=verdict.reason, run=run)
-        for run, name in enumerate(document.names)
-        if (verdict := document.verdict(name)) is not None
-    ]
-    tables = (_attacks(document), methods("How these numbers were measured", [(label(estimate), estimate) for estimate in measured]))
-    return Section(
-        name="leakage",
-        title="Leakage",
-        finding=_leakage_finding(document),
-        points=tuple(points),
-        points_title="The verdict on each promise" if points else "",
-        figures=(attack(document),) if drawn else (),
-        tables=tables if measured else (),
-        tone="plain" if measured or points else "missing",
-    )
-
-
 def others(document: Document) -> Section | None:
     """Whatever was measured that no other part shows; nothing is left out in silence."""
-    known = {*scores(document), *_PROMISE, *_LEAKAGE}
+    known = {*scores(document), *_PROMISE, *QUANTITIES}
     extra = [estimate for estimate in document.evidence.estimates if estimate.name not in known]
     if not extra:
         return None
@@ -161,21 +134,6 @@ def _training_finding(document: Document) -> str:
     if longer is None:
         return f"{sentence}."
     return f"{sentence}, and takes {written(longer).value.removesuffix('×')} times as long for an epoch."
-
-
-def _leakage_finding(document: Document) -> str:
-    outcomes = {name: verdict.outcome for name in document.private if (verdict := document.verdict(name)) is not None}
-    refuted = [name for name, outcome in outcomes.items() if outcome == "contradicted"]
-    if refuted:
-        return f"The attack contradicts the promise of {words.listed(refuted)}."
-    if not outcomes:
-        return leakage_sentence(document)
-    beyond = [name for name, outcome in outcomes.items() if outcome == "not testable"]
-    if not beyond:
-        return "The attack contradicts no promise."
-    if len(beyond) == len(outcomes):
-        return "The attack contradicts no promise, but it could test none of them."
-    return f"The attack contradicts no promise that it could test; it could not test that of {words.listed(beyond)}."
 
 
 def _conditions(document: Document, claims: list[PrivacyClaim]) -> Iterator[Point]:
@@ -259,49 +217,6 @@ def _losses(document: Document) -> Table | None:
 
 def _loss_at(curve: Curve, epoch: float) -> str:
     return f"{curve.y[curve.x.index(epoch)]:.3f}" if epoch in curve.x else "–"
-
-
-def _attacks(document: Document) -> Table:
-    """A row for each attacked run; what was too fine to resolve says so."""
-    rows = []
-    for run, name in enumerate(document.names):
-        claim, verdict = document.claim(name), document.verdict(name)
-        bound = document.estimate("epsilon_lower_bound", name)
-        detectable = verdict.detectable if verdict is not None else None
-        rows.append(
-            (
-                Cell(text=name, run=run),
-                cell(document.estimate("membership_auc", name)),
-                *(_tpr(document.estimate("tpr_at_fpr", name, fpr=fpr), claim, fpr) for fpr in FPRS),
-                cell(document.estimate("membership_advantage", name)),
-                cell(bound),
-                Cell(text="–")
-                if detectable is None
-                else Cell(text=significant(detectable, 3), hint="Largest bound that a perfect attack gives"),
-                Cell(text="none", tone="missing") if claim is None else Cell(text=significant(claim.epsilon)),
-            )
-        )
-    tprs = [f"TPR at {share(fpr)} FPR" for fpr in FPRS]
-    columns = (
-        "Run",
-        "AUC",
-        *tprs,
-        label_of("membership_advantage"),
-        label_of("epsilon_lower_bound"),
-        "Provable at most",
-        label_of("epsilon"),
-    )
-    return Table(title="The attack on each run", columns=columns, rows=tuple(rows))
-
-
-def _tpr(estimate: Estimate | None, claim: PrivacyClaim | None, fpr: float) -> Cell:
-    cap = "" if claim is None else f"promise allows {share(claim.cap(fpr))}"
-    found = cell(estimate, note=cap)
-    return (
-        found
-        if found.tone != "missing" or estimate is None
-        else Cell(text=found.text, hint=hint(estimate), tone="missing", notes=(cap,) if cap else ())
-    )
 
 
 def _sources(estimates: list[Estimate]) -> Table:

@@ -9,7 +9,8 @@ from itertools import count
 from pathlib import Path
 
 from holdfast.core.errors import InputError, RunError, nearest
-from holdfast.runs.documents import PARTIAL, atomic_write, explain, json_text, read_json, validate
+from holdfast.core.files import PARTIAL, atomic_write, explain
+from holdfast.runs.documents import json_text, read_json, validate
 from holdfast.runs.record import RunRecord, utc
 
 RECORD, CHECKPOINTS = "record.json", "checkpoints"

@@ -105,6 +105,7 @@ def audit_stored(
     *,
     attacks: Sequence[str] = ("loss-threshold",),
     level: float = 0.95,
+    records: int = 0,
     source: str | None = None,
     on_progress: OnProgress = silent,
 ) -> Evidence:
@@ -116,6 +117,7 @@ def audit_stored(
         path: The run's folder, or its id in the folder `runs`.
         attacks: Names or dotted paths of attacks, each once.
         level: Confidence of the intervals, and of the verdict over all attacks together, in (0, 1).
+        records: How many of the members at most risk to list, by hash; the list concerns persons.
         source: Where the data are now; what the record says by default.
         on_progress: Told of each phase.
 
@@ -130,13 +132,24 @@ def audit_stored(
         raise InputError(f"level is {level}; a confidence lies strictly between 0 and 1, such as .95")
     if len(set(attacks)) < len(attacks):
         raise InputError(f"attacks are {', '.join(attacks)}; name each once")
+    if records < 0:
+        raise InputError(f"records is {records}; give how many to list, 0 or more")
     found = [catalog.resolve("attack", name) for name in attacks]
     on_progress(Progress(phase="data", done=0, total=1))
     stored = open_stored(path, source=source)
     on_progress(Progress(phase="data", done=1, total=1))
     on_progress(Progress(phase="attack", done=0, total=1))
     data, record = stored.data, stored.record
-    evidence = audit(stored, members=data.train, nonmembers=data.test, attacks=found, claim=stored.claim, subject=record.name, level=level)
+    evidence = audit(
+        stored,
+        members=data.train,
+        nonmembers=data.test,
+        attacks=found,
+        claim=stored.claim,
+        subject=record.name,
+        level=level,
+        records=records,
+    )
     stored.folder.write(replace(record, evidence=_without_attacks(record.evidence) + evidence))
     on_progress(Progress(phase="attack", done=1, total=1))
     return evidence

@@ -13,6 +13,7 @@ from torch import Tensor
 from holdfast.core.errors import InputError
 from holdfast.privacy import kernels
 from holdfast.privacy.kernels import native
+from holdfast.privacy.kernels import products as products_module
 
 CORE = Path(native.__file__).parent / "core"
 
@@ -422,3 +423,64 @@ def test_shares_the_threads_of_torch(compiled_core):
     maps = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert compiled_core.path.name in maps
     assert len({line.split()[-1] for line in maps.splitlines() if "libgomp" in line}) == 1
+
+
+LAYOUTS = {  # (X, K) and (K, N) matrices of the strides that occur, and of some that do not
+    "packed": lambda x, k, n: (normal(x, k), normal(k, n, seed=1)),
+    "turned": lambda x, k, n: (normal(k, x).mT, normal(n, k, seed=1).mT),
+    "left turned": lambda x, k, n: (normal(k, x).mT, normal(k, n, seed=1)),
+    "rows apart": lambda x, k, n: (normal(x, k + 5)[:, 2 : k + 2], normal(k, n + 3, seed=1)[:, 1 : n + 1]),
+    "columns apart": lambda x, k, n: (normal(x, 2 * k)[:, ::2], normal(k, 3 * n, seed=1)[:, ::3]),
+    "one row": lambda x, k, n: (normal(1, k).expand(x, k), normal(k, 1, seed=1).expand(k, n)),
+    "positions first": lambda x, k, n: (normal(4, k, x // 4).transpose(1, 2).flatten(0, 1), normal(k, n, seed=1)),
+}
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN on every processor, for products of every size."""
+    monkeypatch.setattr(products_module, "_onednn", lambda: torch.ops.mkldnn._linear_pointwise.default)
+    monkeypatch.setattr(products_module, "SMALLEST", 1)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("x", "k", "n"), [(64, 32, 48), (4, 1, 1), (300, 7, 5), (8, 1000, 3), (16, 16, 1024)])
+def test_products_of_onednn_are_products(always, layout, x, k, n):
+    left, right = LAYOUTS[layout](x, k, n)
+    with torch.no_grad():
+        found = kernels.product(left, right)
+    assert found is not None
+    assert_close(found, left.double() @ right.double())
+
+
+def test_products_that_are_left_to_torch(always, monkeypatch):
+    left, right = normal(64, 32), normal(32, 48)
+    for other in (left.double(), left.bfloat16(), left.clone().requires_grad_()):
+        assert kernels.product(other, right.to(other.dtype)) is None
+    assert kernels.product(left[:0], right) is None
+    assert kernels.product(left[:, :0], right[:0]) is None
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert kernels.product(left, right) is None
+    assert kernels.product(left, right) is not None
+    monkeypatch.setattr(products_module, "SMALLEST", 64 * 32 * 48 + 1)
+    assert kernels.product(left, right) is None
+
+
+def test_a_bad_row_spoils_its_own_products_alone(always):
+    left, right = normal(64, 32), normal(32, 48)
+    clean = kernels.product(left, right)
+    left[5, 3] = float("nan")
+    found = kernels.product(left, right)
+    assert bool(found[5].isnan().all())
+    assert_close(found[6:], clean[6:])
+    assert_close(found[:5], clean[:5])
+
+
+def test_which_library_is_taken_depends_on_the_processor_alone(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert products_module._onednn.__wrapped__() is None
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(Path, "read_text", lambda self, **how: "vendor_id : GenuineIntel")
+    assert products_module._onednn.__wrapped__() is None
+    monkeypatch.setattr(Path, "read_text", lambda self, **how: "vendor_id : AuthenticAMD")
+    assert products_module._onednn.__wrapped__() is torch.ops.mkldnn._linear_pointwise.default

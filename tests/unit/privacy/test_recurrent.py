@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from holdfast.core.errors import PreflightError
-from holdfast.privacy import Execution, kernels
+from holdfast.core.randomness import Streams
+from holdfast.privacy import Execution, PerExampleClipping, kernels
 from holdfast.privacy.engine import recording
+from holdfast.privacy.kernels import products
 from holdfast.privacy.sums import clip_weights, per_example, squared_norms
 
 WIDTH, HIDDEN = 4, 3
@@ -402,3 +404,29 @@ def test_half_the_precision():
     half = squared_norms(model.bfloat16(), lambda i: model(x[i].bfloat16())[0].float().sum((1, 2)), np.arange(3))
     assert half.dtype is torch.float32
     torch.testing.assert_close(half, whole, rtol=0.2, atol=0.2)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_products_of_onednn_change_nothing(monkeypatch, batch_first, bias):
+    """Large layers take them on some processors; here small ones do everywhere: one input, padded rows, and sums over parts."""
+    torch.manual_seed(0)
+    layer = nn.LSTM(WIDTH, HIDDEN, batch_first=batch_first, bidirectional=True, bias=bias, num_layers=2)
+    x = torch.randn(6, 4, WIDTH)
+    clipper = PerExampleClipping(clip_norm=0.5)
+
+    def losses(indices: np.ndarray) -> torch.Tensor:
+        part = x[indices]
+        out = layer(part)[0].sum((1, 2)) if batch_first else layer(part.transpose(0, 1))[0].sum((0, 2))
+        packed = pack_padded_sequence(part, torch.tensor([4, 3, 2][: len(part)]), batch_first=True)
+        return out + pad_packed_sequence(layer(packed)[0], batch_first=True)[0].square().sum((1, 2)) if batch_first else out
+
+    found = []
+    for multiply in (None, torch.ops.mkldnn._linear_pointwise.default):
+        monkeypatch.setattr(products, "SMALLEST", 1)
+        monkeypatch.setattr(products, "_onednn", lambda multiply=multiply: multiply)
+        execution = Execution(physical_batch_size=3)
+        found.append(clipper.clipped_sum(layer, losses, np.arange(6), streams=Streams(0), step=0, execution=execution))
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-6)
+    assert any(not torch.equal(found[1][name], gradient) for name, gradient in found[0].items())  # they did take part

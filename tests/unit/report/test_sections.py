@@ -8,7 +8,8 @@ from tests.reporting import leakage as leaked
 
 from holdfast.core.evidence import Curve, Estimate, Evidence, Interval
 from holdfast.report import Document, gather, view
-from holdfast.report.sections import absent, leakage, limits, others, reproduction, sections, training
+from holdfast.report.leakage import leakage
+from holdfast.report.sections import absent, limits, others, reproduction, sections, training
 
 Make = Callable[..., Document]
 

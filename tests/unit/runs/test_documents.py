@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.errors import RunError, TrainingStopped
+from holdfast.core.files import PARTIAL
 from holdfast.runs import atomic_write, json_text
-from holdfast.runs.documents import PARTIAL, read_json
+from holdfast.runs.documents import read_json
 
 WRITER = """
 import sys

@@ -10,7 +10,7 @@ import pytest
 from scipy import special
 
 from holdfast import catalog
-from holdfast.audit import Scores, loss_threshold
+from holdfast.audit import Scores, audit, loss_threshold
 from holdfast.cli import main
 from holdfast.core.errors import InputError, RunError
 from holdfast.runs import RunFolder
@@ -119,6 +119,46 @@ def test_the_report_shows_what_was_found(runs, knowing, tmp_path):
     audit_stored(runs / "dp-sgd", attacks=["perfect"])
     assert main(["report", str(runs / "dp-sgd"), "--out", str(tmp_path / "trust.html")]) == 0
     assert "perfect" in (tmp_path / "trust.html").read_text()
+
+
+def test_leakage_by_group_is_part_of_an_audit(runs, tmp_path):
+    found = audit_stored(runs / "dp-sgd")
+    data = open_stored(runs / "dp-sgd").data
+    assert data.train.group_names
+    for name in data.train.group_names:
+        own = [e for e in found.estimates if e.name == "group_auc" and e.conditions["attribute"] == name]
+        assert {e.conditions["group"] for e in own} == {*data.train.group(name), *data.test.group(name)}
+        assert any(e.value is not None for e in own)
+        assert found.estimate("group_auc_gap", "dp-sgd", conditions={"attribute": name}) is not None
+    assert found.curve("score_histogram_members", "dp-sgd") is not None
+    assert found.estimate("record_fpr") is None  # the list concerns persons
+    assert main(["report", str(runs / "dp-sgd"), "--out", str(tmp_path / "trust.html")]) == 0
+    page = (tmp_path / "trust.html").read_text()
+    for name in data.train.group_names:
+        assert f"The attack by {name}" in page
+        assert f"The attack&#39;s AUC by {name}" in page
+    assert "Other measurements" not in page
+
+
+def test_records_at_most_risk_are_listed_by_hash_where_asked_for(runs, tmp_path, capsys):
+    assert main(["audit", str(runs / "dp-sgd"), "--records", "3", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    listed = [e["conditions"]["record"] for e in document["evidence"]["estimates"] if e["name"] == "record_fpr"]
+    assert len(listed) == 3
+    assert not {*listed} & {*open_stored(runs / "dp-sgd").data.train.user_ids()}
+    assert main(["report", str(runs / "dp-sgd"), "--out", str(tmp_path / "trust.html")]) == 0
+    page = (tmp_path / "trust.html").read_text()
+    assert "Records at most risk" in page
+    assert listed[0][:16] in page
+    assert main(["audit", str(runs / "dp-sgd"), "--records", "-1"]) == 2
+
+
+def test_an_attribute_with_many_values_gets_no_figures(trained, monkeypatch):
+    monkeypatch.setattr("holdfast.audit.auditing.MOST_GROUPS", 1)
+    data = open_stored(trained[1] / "runs" / "dp-sgd").data
+    found = audit(perfect, members=data.train, nonmembers=data.test, attacks=[perfect], claim=None, subject="x")
+    assert not [e for e in found.estimates if "group" in e.conditions]
+    assert sum("too many for figures by group" in note for note in found.notes) == len(data.train.group_names)
 
 
 def test_several_attacks_share_the_chance_of_error(runs, knowing):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from holdfast.privacy import kernels
+
 Gradients = dict[str, Tensor]
 
 
@@ -48,11 +50,14 @@ class Product:
         """Adds the sum over examples, one factor given scaled."""
         left, right = (scaled, self.right_BTN) if self.narrower is self.left_BTM else (self.left_BTM, scaled)
         left_XM, right_XN = flat_rows(left), flat_rows(right, like=left)
+        product_MN = kernels.product(left_XM.mT, right_XN)
         if name in total:
-            total[name].view(left_XM.shape[1], -1).addmm_(left_XM.mT, right_XN)
+            sum_MN = total[name].view(left_XM.shape[1], -1)
+            sum_MN.addmm_(left_XM.mT, right_XN) if product_MN is None else sum_MN.add_(product_MN)
         else:
-            product_MN = torch.mm(left_XM.mT, right_XN, out=aligned(right_XN, left_XM.shape[1]))
-            total[name] = product_MN.contiguous().view(self.parameter.shape)
+            if product_MN is None:
+                product_MN = torch.mm(left_XM.mT, right_XN, out=aligned(right_XN, left_XM.shape[1])).contiguous()
+            total[name] = product_MN.view(self.parameter.shape)
 
     def without(self, examples_B: Tensor) -> Product:
         """The same with some examples zeroed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.report.document import Document
-from holdfast.report.figures import cost, roc, tradeoff
+from holdfast.report.figures import cost, leakage, roc, tradeoff
 from holdfast.report.figures.svg import render
 
 WIDE, NARROW = 736, 346  # pixels, about
@@ -81,6 +81,29 @@ def attack(document: Document) -> Figure:
     )
     wide, narrow = roc.chart(document, width=302, height=190, columns=2), roc.chart(document, width=276, height=170, columns=1)
     return _figure("roc", title, caption, roc.describe(document), wide, narrow)
+
+
+def score_histograms(document: Document) -> tuple[Figure, ...]:
+    """How the scores of both sides are spread; nothing where no scores were kept."""
+    if not leakage.histograms(document):
+        return ()
+    caption = "Coloured: members. Grey: non-members. The bins at both ends are open: they hold what lies beyond. Bands are pointwise."
+    wide = leakage.histogram_chart(document, width=302, height=190, columns=2)
+    narrow = leakage.histogram_chart(document, width=280, height=170, columns=1)
+    alternative = leakage.describe_histograms(document)
+    return (_figure("histograms", "How the attack's scores of both sides are spread", caption, alternative, wide, narrow),)
+
+
+def group_areas(document: Document) -> tuple[Figure, ...]:
+    """How well the attack does on each group: a chart for each attribute."""
+    caption = "Intervals hold for all groups of a run at once. Dotted: guessing. Thin line: all rows together."
+    found = []
+    for number, attribute in enumerate(leakage.attributes(document)):  # attributes are a user's text, which is no id
+        wide = leakage.area_chart(document, attribute, width=326, columns=2)
+        narrow = leakage.area_chart(document, attribute, width=310, columns=1)
+        alternative = leakage.describe_areas(document, attribute)
+        found.append(_figure(f"areas-{number}", f"The attack's AUC by {attribute}", caption, alternative, wide, narrow))
+    return tuple(found)
 
 
 FIGURES: dict[str, Callable[[Document], Figure]] = {"tradeoff": trade_off, "times": times, "losses": losses, "roc": attack}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from holdfast.privacy import kernels
 from holdfast.privacy.engine.occurrences import aligned, flat_rows
 from holdfast.privacy.engine.recurrent.cells import Cell, Return, Walk
 from holdfast.privacy.engine.tape import Tape
@@ -153,7 +154,10 @@ def _enter(walk: Walk, cell: Cell, direction: int, x_BTE: Tensor, weights: Weigh
     matrix_EG = weights.input_GE.detach().to(x_BTE.dtype).mT
     biases = [weights.input_bias_G] if cell.apart else [weights.input_bias_G, weights.hidden_bias_G]
     present = [bias.detach().to(x_BTE.dtype) for bias in biases if bias is not None]
-    if present:
+    product_XG = kernels.product(x_XE, matrix_EG)
+    if product_XG is not None:
+        torch.add(product_XG, sum(present), out=gates_XG[:, :height])
+    elif present:
         torch.addmm(sum(present[1:], present[0]), x_XE, matrix_EG, out=gates_XG[:, :height])
     else:
         torch.mm(x_XE, matrix_EG, out=gates_XG[:, :height])
@@ -235,10 +239,13 @@ def _input_grads(walk: Walk, inputs: Sequence[Tensor], parameters: Sequence[Weig
     for direction, weights in enumerate(parameters):
         delta_XG = flat_rows(walk.gates_DTBG[direction].transpose(0, 1)[..., : len(weights.input_GE)])
         matrix_GE = weights.input_GE.detach().to(delta_XG.dtype)
-        if direction < len(inputs):
+        product_XE = kernels.product(delta_XG, matrix_GE)
+        if direction >= len(inputs):
+            found[0].addmm_(delta_XG, matrix_GE) if product_XE is None else found[0].add_(product_XE)
+        elif product_XE is None:
             found.append(torch.mm(delta_XG, matrix_GE, out=aligned(matrix_GE, len(delta_XG))))
         else:
-            found[0].addmm_(delta_XG, matrix_GE)
+            found.append(product_XE)
     first_BTE, *second_BTE = (_unflat(grad_XE, x_BTE) for grad_XE, x_BTE in zip(found, inputs, strict=True))
     return first_BTE, second_BTE[0] if second_BTE else None
 

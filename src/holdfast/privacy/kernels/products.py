@@ -1,0 +1,46 @@
+"""Matrix products by the library that is fastest on this processor."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from holdfast.privacy.kernels import native
+
+SMALLEST = 1 << 22
+"""Multiplications below which a product is left to `torch.mm`: the way to oneDNN costs some microseconds."""
+
+
+def product(left_XK: Tensor, right_KN: Tensor) -> Tensor | None:
+    """``left @ right`` by oneDNN, or None where `torch.mm` is to be preferred.
+
+    On AMD's processors `torch.mm` leads to a library that does not use AVX-512; oneDNN, which torch brings too and uses for its
+    own LSTM, does, and takes about half the time. Which of the two is taken depends on the processor and on the sizes alone, so that
+    a resumed run computes what an uninterrupted one would.
+
+    Args:
+        left_XK: Of any strides.
+        right_KN: Likewise.
+    """
+    if left_XK.numel() * right_KN.shape[1] < SMALLEST or not torch.backends.mkldnn.enabled:
+        return None
+    if not native.takes((left_XK, right_KN), torch.float32):
+        return None
+    multiply = _onednn()
+    return None if multiply is None else multiply(left_XK, right_KN.mT, None, "none", [], "")
+
+
+@functools.cache
+def _onednn() -> Any:
+    """The operation, where it is there and faster: an AMD processor with AVX-512."""
+    if not torch.backends.mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return None
+    try:
+        vendor = "AuthenticAMD" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        return torch.ops.mkldnn._linear_pointwise.default if vendor else None
+    except (OSError, AttributeError, RuntimeError):
+        return None
