@@ -444,12 +444,13 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("x", "k", "n"), [(64, 32, 48), (4, 1, 1), (300, 7, 5), (8, 1000, 3), (16, 16, 1024)])
+@pytest.mark.parametrize(("x", "k", "n"), [(64, 32, 48), (4, 1, 1), (300, 7, 5), (8, 1000, 3), (16, 16, 1024), (200, 100, 8)])
 def test_products_of_onednn_are_products(always, layout, x, k, n):
     left, right = LAYOUTS[layout](x, k, n)
     with torch.no_grad():
         found = kernels.product(left, right)
     assert found is not None
+    assert found.is_contiguous()
     assert_close(found, left.double() @ right.double())
 
 

@@ -31,7 +31,12 @@ def product(left_XK: Tensor, right_KN: Tensor) -> Tensor | None:
     if not native.takes((left_XK, right_KN), torch.float32):
         return None
     multiply = _onednn()
-    return None if multiply is None else multiply(left_XK, right_KN.mT, None, "none", [], "")
+    if multiply is None:
+        return None
+    (x, k), n = left_XK.shape, right_KN.shape[1]
+    if left_XK.stride(1) != 1 and x * k > n * k + 2 * x * n:  # it packs its first operand: the smaller one, then, and the result is turned
+        return multiply(right_KN.mT, left_XK, None, "none", [], "").mT.contiguous()  # type: ignore[no-any-return]
+    return multiply(left_XK, right_KN.mT, None, "none", [], "")  # type: ignore[no-any-return]
 
 
 @functools.cache
