@@ -157,4 +157,4 @@ def note(name: str, work: Workload) -> str:
     said = {"holdfast-flat-noise": f"with noise, logical batch {batch}", "holdfast-micro-batch": f"{work.micro_batches} micro-batches"}.get(
         name
     )
-    return "; ".join(filter(None, [said, f"kernels: {kernels.backend()}" if name in OURS else None]))
+    return "; ".join(filter(None, [said, f"kernels: {kernels.backend()}, products: {kernels.products_by()}" if name in OURS else None]))

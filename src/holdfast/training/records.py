@@ -51,5 +51,6 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
         "kernels": kernels.backend(),
+        "products": kernels.products_by(),
         "versions": {name: metadata.version(name) for name in VERSIONS},
     }

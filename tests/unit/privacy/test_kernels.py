@@ -462,7 +462,9 @@ def test_products_that_are_left_to_torch(always, monkeypatch):
     assert kernels.product(left[:, :0], right[:0]) is None
     with torch.backends.mkldnn.flags(enabled=False):
         assert kernels.product(left, right) is None
+        assert kernels.products_by() == "torch.mm"
     assert kernels.product(left, right) is not None
+    assert kernels.products_by() == "oneDNN"
     monkeypatch.setattr(products_module, "SMALLEST", 64 * 32 * 48 + 1)
     assert kernels.product(left, right) is None
 

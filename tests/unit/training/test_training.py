@@ -36,6 +36,7 @@ def test_gives_a_model_with_everything_that_the_pillars_ask_for(data, model, mec
     assert fitted.record.evidence.estimate("intent_accuracy", fitted.name) is not None
     assert json.loads(json.dumps(fitted.record.to_json()))
     assert fitted.record.environment["kernels"] == kernels.backend()
+    assert fitted.record.environment["products"] == kernels.products_by()
     scores = audit.loss_threshold(fitted, members=data.train, nonmembers=data.test)
     assert scores.evidence(fitted.claim, subject=fitted.name).estimate("membership_auc").value is not None
 

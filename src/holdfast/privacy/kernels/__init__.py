@@ -23,10 +23,11 @@ from holdfast.core.errors import InputError, nearest
 from holdfast.privacy.kernels import native, portable, portable_noise
 from holdfast.privacy.kernels.portable import GramNorms
 from holdfast.privacy.kernels.products import product as product  # told to mypy too
+from holdfast.privacy.kernels.products import products_by as products_by
 
 __all__ = [
     *("GramNorms", "add_noise", "backend", "by_step", "gram_norms", "key_stream", "layer_norm_backward"),
-    *("lstm_backward_step", "lstm_forward_step", "lstm_walk", "lstm_walk_back", "product", "using"),
+    *("lstm_backward_step", "lstm_forward_step", "lstm_walk", "lstm_walk_back", "product", "products_by", "using"),
 ]
 
 _CHOICES = ("compiled", "torch", *native.LEVELS)

@@ -39,6 +39,11 @@ def product(left_XK: Tensor, right_KN: Tensor) -> Tensor | None:
     return multiply(left_XK, right_KN.mT, None, "none", [], "")  # type: ignore[no-any-return]
 
 
+def products_by() -> str:
+    """What forms large products of weighted gradients in float32 on the CPU: "oneDNN" or "torch.mm"."""
+    return "torch.mm" if _onednn() is None or not torch.backends.mkldnn.enabled else "oneDNN"
+
+
 @functools.cache
 def _onednn() -> Any:
     """The operation, where it is there and faster: an AMD processor with AVX-512."""
