@@ -50,8 +50,8 @@ def spent_before_its_time(folder, told: int) -> bool:
 def test_kill_at_random_points_and_resume(data, model, tmp_path, name):
     run(data, model, tmp_path / "whole", name=name)
     want = outcome(tmp_path / "whole")
-    chance = random.Random(5)
-    for trial in range(10):
+    chance, killed = random.Random(5), 0
+    for trial in range(40):  # on a fast machine some runs are over before they are killed
         folder = tmp_path / str(trial)
         told = FORK.Value("i", 0)
 
@@ -66,11 +66,15 @@ def test_kill_at_random_points_and_resume(data, model, tmp_path, name):
         time.sleep(chance.uniform(0, 0.05))  # anywhere in a step, a checkpoint or a validation
         os.kill(child.pid, signal.SIGKILL)
         child.join()
-        assert child.exitcode == -signal.SIGKILL
+        assert child.exitcode in (0, -signal.SIGKILL)
+        killed += child.exitcode == -signal.SIGKILL
         if told.value:
             assert not spent_before_its_time(folder, told.value)
         run(data, model, folder, name=name)
         assert_same(outcome(folder), want)
+        if killed == 10:
+            return
+    pytest.fail(f"only {killed} of 40 runs were killed before their end")
 
 
 @pytest.mark.parametrize("step", [1, 3, 4, 11, 23])
