@@ -81,7 +81,9 @@ def _words(found: Evidence) -> list[str]:
         attack, fpr = one.conditions.get("attack"), one.conditions.get("fpr")
         if "group" in one.conditions or "record" in one.conditions:
             continue  # the page has them
-        name = one.name.replace("_", " ") + ("" if fpr is None else f" {fpr:g}") + ("" if attack is None else f" ({attack})")
+        attribute = one.conditions.get("attribute")
+        name = one.name.replace("_", " ") + ("" if fpr is None else f" {fpr:g}") + ("" if attribute is None else f" by {attribute}")
+        name += "" if attack is None else f" ({attack})"
         if one.value is None:
             lines.append(f"{name}: {one.missing}")
         else:

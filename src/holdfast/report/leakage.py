@@ -38,7 +38,7 @@ def leakage(document: Document, *, drawn: bool = True) -> Section:
         for run, name in enumerate(document.names)
         if (verdict := document.verdict(name)) is not None
     ]
-    points += _gaps(document)
+    gaps = list(_gaps(document))
     told = [*measured, *_firsts(_named(document, *_GROUPS, RECORDS))]
     tables = (
         _attacks(document),
@@ -50,11 +50,13 @@ def leakage(document: Document, *, drawn: bool = True) -> Section:
         name="leakage",
         title="Leakage",
         finding=_leakage_finding(document),
-        points=tuple(points),
-        points_title="The verdict on each promise" if points else "",
+        points=(*points, *gaps),
+        points_title=("The verdict on each promise, and differences between groups" if gaps else "The verdict on each promise")
+        if points or gaps
+        else "",
         figures=(attack(document), *score_histograms(document), *group_areas(document)) if drawn else (),
         tables=tables if measured else (),
-        tone="plain" if measured or points else "missing",
+        tone="plain" if measured or points or gaps else "missing",
     )
 
 

@@ -121,7 +121,7 @@ def test_the_report_shows_what_was_found(runs, knowing, tmp_path):
     assert "perfect" in (tmp_path / "trust.html").read_text()
 
 
-def test_leakage_by_group_is_part_of_an_audit(runs, tmp_path):
+def test_leakage_by_group_is_part_of_an_audit(runs, tmp_path, capsys):
     found = audit_stored(runs / "dp-sgd")
     data = open_stored(runs / "dp-sgd").data
     assert data.train.group_names
@@ -138,6 +138,12 @@ def test_leakage_by_group_is_part_of_an_audit(runs, tmp_path):
         assert f"The attack by {name}" in page
         assert f"The attack&#39;s AUC by {name}" in page
     assert "Other measurements" not in page
+    assert "The verdict on each promise, and differences between groups" in page
+    assert "where no group differs" in page
+    main(["audit", str(runs / "dp-sgd")])
+    printed = capsys.readouterr().out
+    assert all(f"group auc gap by {name} (loss threshold): " in printed for name in data.train.group_names)
+    assert "group auc difference" not in printed  # the page has them
 
 
 def test_records_at_most_risk_are_listed_by_hash_where_asked_for(runs, tmp_path, capsys):

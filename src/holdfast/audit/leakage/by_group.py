@@ -21,6 +21,8 @@ FEWEST_ROWS = 20
 NOTES = (
     "Figures by group speak of groups, not of persons. That no difference between groups was found does not show that there is none: "
     "intervals of small groups are wide.",
+    "Intervals by group hold for one run and one attribute at a time. Where a page has several runs and attributes, some miss by chance, "
+    "and runs on the same data miss together.",
     "Whether members and non-members can be told apart without the model was not checked for each group by itself.",
 )
 """What figures by group cannot show."""
