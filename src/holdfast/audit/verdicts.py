@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from holdfast.audit.games import MembershipGame
 from holdfast.audit.intervals import Floats
 from holdfast.audit.lower_bounds import EpsilonBound, examples_needed, registered_bound
-from holdfast.core.claim import Outcome, PrivacyClaim, Verdict
-
-_OUTCOMES: tuple[Outcome, ...] = ("contradicted", "not contradicted", "not testable")
+from holdfast.core.claim import OUTCOMES, Outcome, PrivacyClaim, Verdict
 
 MOST_EXAMPLES = 10**8
 """More than anyone has for one side of an audit; a test that needs more is called out of reach."""
@@ -99,7 +97,7 @@ def judge_together(verdicts: Sequence[Verdict], *, level: float) -> Verdict:
     """
     if len(verdicts) == 1:
         return verdicts[0]
-    worst = min(verdicts, key=lambda one: (_OUTCOMES.index(one.outcome), -(one.lower_bound or 0.0)))
+    worst = min(verdicts, key=lambda one: (OUTCOMES.index(one.outcome), -(one.lower_bound or 0.0)))
     bounds = [one.lower_bound for one in verdicts if one.lower_bound is not None]
     powers = [one.detectable for one in verdicts if one.detectable is not None]
     return replace(

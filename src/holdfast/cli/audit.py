@@ -42,7 +42,7 @@ def add(commands: Commands[Any]) -> None:
     audit = commands.add_parser(
         "audit", help="attack a finished run, or plan an audit", description=_TEXT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    actions = audit.add_subparsers(metavar="ACTION", dest="action", required=True)
+    actions = audit.add_subparsers(metavar="RUN|plan", dest="action", required=True)
     parser = command(actions, "run", run=run, help="attack a finished run and judge its promise", text=_TEXT)
     parser.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, or its id in the folder `runs`")
     parser.add_argument("--attack", action="append", metavar="NAME", help="an attack by name or path; may be repeated (loss-threshold)")

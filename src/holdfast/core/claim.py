@@ -13,6 +13,8 @@ Kind = Literal["proved", "conditional", "disputed", "unproved"]
 Unit = Literal["example", "user"]
 Neighbouring = Literal["add/remove", "replace-one", "zero-out"]
 Outcome = Literal["contradicted", "not contradicted", "not testable"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+"""What a test may make of a claim; what a reader must hear first comes first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -177,10 +177,20 @@ def hash_users(data: Dataset) -> Dataset:
     if not data.has(USER_ID):
         return data
     users = data.table.column(USER_ID).combine_chunks()
-    hashed = [hashlib.sha256(f"{data.name}\0{user}".encode()).hexdigest()[:16] for user in users.dictionary.to_pylist()]
+    hashed = [hashed_id(user, salt=data.name) for user in users.dictionary.to_pylist()]
     at = data.table.column_names.index(USER_ID)
     column = pa.DictionaryArray.from_arrays(users.indices, pa.array(hashed, pa.string()))
     return replace(data, table=data.table.set_column(at, USER_ID, column))
+
+
+def hashed_id(name: str, *, salt: str) -> str:
+    """The 16 hexadecimal digits that stand for an id in everything written.
+
+    Args:
+        name: The id, of a user or of a record.
+        salt: The name of the data set.
+    """
+    return hashlib.sha256(f"{salt}\0{name}".encode()).hexdigest()[:16]
 
 
 def moment(value: Any, field: str) -> datetime:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Protocol, Self, runtime_checkable
 
-from holdfast.core.claim import PrivacyClaim, Verdict
+from holdfast.core.claim import OUTCOMES, PrivacyClaim, Verdict
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Curve, Estimate, Evidence
 from holdfast.runs import RunRecord, validate
 
 UNRECORDED = "not recorded"
-_OUTCOMES = ("contradicted", "not contradicted", "not testable")  # what a reader must hear first comes first
 
 
 @runtime_checkable
@@ -104,7 +103,7 @@ class Document:
     def verdict(self, name: str) -> Verdict | None:
         """What tests made of a run's promise; one that contradicts it counts before all others."""
         found = [verdict for verdict in self.evidence.verdicts if verdict.subject == name]
-        return min(found, key=lambda verdict: _OUTCOMES.index(verdict.outcome), default=None)
+        return min(found, key=lambda verdict: OUTCOMES.index(verdict.outcome), default=None)
 
     def estimate(self, quantity: str, name: str, *, fpr: float | None = None) -> Estimate | None:
         """A quantity of a run; of several values the worst, so that the strongest attack speaks.

@@ -11,9 +11,7 @@ from holdfast.audit.intervals import Floats, rate_at_least, rate_at_most
 from holdfast.audit.scores import Scores
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Condition, Curve, Estimate, Evidence, Interval
-from holdfast.data.dataset import Dataset
-from holdfast.data.examples import Example
-from holdfast.data.records import hash_users
+from holdfast.data.records import hashed_id
 
 NOTES = (
     "The records at most risk are those that this attack scores highest. Some record always is: hold its rate against the rate that is "
@@ -98,8 +96,7 @@ def record_hashes(ids: Sequence[str], *, salt: str) -> list[str]:
     >>> record_hashes(["17"], salt="snips") == record_hashes(["17"], salt="atis")
     False
     """
-    rows = [Example(tokens=("-",), user_id=name) for name in ids]
-    return hash_users(Dataset.from_examples(rows, name=salt, split="")).user_ids() if rows else []
+    return [hashed_id(name, salt=salt) for name in ids]
 
 
 def score_histograms(scores: Scores, *, bins: int = 30, subject: str = "", level: float = 0.95) -> tuple[Curve, Curve]:
