@@ -100,7 +100,12 @@ def add_noise(
     """
     from holdfast.privacy import kernels  # here, so that plans can be accounted for without torch
 
-    key = streams.words("noise", step)
-    for position, name in enumerate(sorted(total)):
-        draws: Literal[1, 4] = 1 if hardening == "none" else 4
-        kernels.add_noise(total[name], standard_deviation, key=key, nonce=position, scale=scale, draws=draws)
+    names = sorted(total)
+    kernels.add_noise_to_all(
+        [total[name] for name in names],
+        standard_deviation,
+        key=streams.words("noise", step),
+        nonces=range(len(names)),
+        scale=scale,
+        draws=1 if hardening == "none" else 4,
+    )

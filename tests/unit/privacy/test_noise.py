@@ -85,6 +85,18 @@ def test_everybody_computes_the_same_bits(implementation, draws, dtype):
         assert torch.equal(found, expected)
 
 
+def test_tensors_that_go_through_together_get_the_noise_that_each_gets_alone(implementation, monkeypatch):
+    sizes, nonces = (300_000, 0, 1, 129, 5_000), (7, 2**33, 0, 1, 2**40 + 3)
+    for most in (2**15, 2**10, 64):  # long tensors are cut, short ones share a call
+        monkeypatch.setattr(portable_noise, "chunk_of", lambda device, most=most: most)
+        together = [torch.linspace(-1, 1, size, dtype=torch.float64) for size in sizes]
+        apart = [total.clone() for total in together]
+        kernels.add_noise_to_all(together, 1.3, key=KEY, nonces=nonces, scale=0.5)
+        for total, nonce in zip(apart, nonces, strict=True):
+            kernels.add_noise(total, 1.3, key=KEY, nonce=nonce, scale=0.5)
+        assert all(torch.equal(one, other) for one, other in zip(together, apart, strict=True))
+
+
 def test_the_number_of_threads_changes_nothing(implementation):
     found = []
     for threads in (1, 2, 3):
@@ -134,7 +146,8 @@ def test_half_precision_gets_noise_of_full_precision(implementation):
 
 
 def test_the_hardened_noise_is_half_the_sum_of_four_draws(implementation):
-    single = torch.stack([portable_noise._normals(portable_noise._words(KEY, 9, 64, 0, draw, torch.device("cpu"))) for draw in range(4)])
+    piece = portable_noise._Piece(torch.empty(0), 9, 0, 64)
+    single = torch.stack([portable_noise._normals(portable_noise._words(KEY, [piece], draw, torch.device("cpu"))) for draw in range(4)])
     assert torch.equal(drawn(512, nonce=9), single[0])
     torch.testing.assert_close(drawn(512, nonce=9, draws=4), single.sum(0) / 2, rtol=1e-14, atol=1e-14)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
@@ -26,7 +27,7 @@ from holdfast.privacy.kernels.products import product as product  # told to mypy
 from holdfast.privacy.kernels.products import products_by as products_by
 
 __all__ = [
-    *("GramNorms", "add_noise", "backend", "by_step", "gram_norms", "key_stream", "layer_norm_backward"),
+    *("GramNorms", "add_noise", "add_noise_to_all", "backend", "by_step", "gram_norms", "key_stream", "layer_norm_backward"),
     *("lstm_backward_step", "lstm_forward_step", "lstm_walk", "lstm_walk_back", "product", "products_by", "using"),
 ]
 
@@ -328,23 +329,37 @@ def add_noise(
     References:
         RFC 8439; Box and Muller 1958; Holohan and Braghin 2021 (arXiv 2107.10138), section 4, for `draws`.
     """
-    _check_stream(key, nonce, (total.numel() + 7) // 8)
+    add_noise_to_all([total], standard_deviation, key=key, nonces=[nonce], scale=scale, draws=draws)
+
+
+def add_noise_to_all(
+    totals: Sequence[Tensor],
+    standard_deviation: float,
+    *,
+    key: Sequence[int],
+    nonces: Sequence[int],
+    scale: float = 1.0,
+    draws: Literal[1, 4] = 1,
+) -> None:
+    """`add_noise` to several tensors, each with a nonce of its own; on a GPU far quicker than one by one."""
     if not (math.isfinite(standard_deviation) and standard_deviation >= 0 and math.isfinite(scale)):
         raise InputError(f"standard_deviation is {standard_deviation} and scale {scale}; both must be finite, the first >= 0")
     if draws not in (1, 4):
         raise InputError(f"draws is {draws}; choose 1, or 4 to harden the noise")
-    if not total.is_floating_point():
-        raise InputError(f"noise is added to floating-point tensors, not to {total.dtype}")
-    if standard_deviation == 0:
-        if scale != 1:
-            total.mul_(scale)
-        return
-    core = _core()
-    compiled = core is not None and (native.takes((total,), torch.float32) or native.takes((total,), torch.float64))
-    if core is not None and compiled:
-        core.add_noise(total, standard_deviation, key, nonce, scale, draws)
-    else:
-        portable_noise.add_noise(total, standard_deviation, key, nonce, scale, draws)
+    core, waiting = _core(), defaultdict(list)
+    for total, nonce in zip(totals, nonces, strict=True):
+        _check_stream(key, nonce, (total.numel() + 7) // 8)
+        if not total.is_floating_point():
+            raise InputError(f"noise is added to floating-point tensors, not to {total.dtype}")
+        if standard_deviation == 0:
+            if scale != 1:
+                total.mul_(scale)
+        elif core is not None and native.takes((total,), torch.float32, torch.float64):
+            core.add_noise(total, standard_deviation, key, nonce, scale, draws)
+        else:
+            waiting[total.device].append((total, nonce))
+    for pairs in waiting.values():
+        portable_noise.add_noise([one for one, _ in pairs], standard_deviation, key, [nonce for _, nonce in pairs], scale, draws)
 
 
 def key_stream(key: Sequence[int], nonce: int, *, blocks: int, first: int = 0, draw: int = 0) -> Tensor:

@@ -6,7 +6,8 @@ that was made on the CPU.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,36 +16,72 @@ from torch import Tensor
 LANES = 16
 """Blocks of a group; the values of a group are those of its first words in all blocks, then the next, and so on."""
 
-_CHUNK = 2**15  # blocks at a time: few enough for a cache, enough to be worth a call each
 _SIGMA = (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574)
 _ROUNDS = (*((i, 4 + i, 8 + i, 12 + i) for i in range(4)), *((i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4) for i in range(4)))
 
 
-def add_noise(total: Tensor, deviation: float, key: Sequence[int], nonce: int, scale: float, draws: int) -> None:
-    """As `holdfast.privacy.kernels.add_noise`."""
-    device = torch.device("cpu") if total.device.type == "mps" else total.device
-    flat = total.detach().reshape(-1)
-    for begin in range(0, flat.numel(), 8 * _CHUNK):
-        part = flat[begin : begin + 8 * _CHUNK]
-        blocks = -(-len(part) // (8 * LANES)) * LANES
-        normals = torch.zeros(8 * blocks, dtype=torch.float64, device=device)
+def chunk_of(device: torch.device) -> int:
+    """Blocks at a time: on a processor few enough for its cache; elsewhere enough to be worth some 1,500 launches of small kernels."""
+    return 2**15 if device.type == "cpu" else 2**21
+
+
+def add_noise(totals: Sequence[Tensor], deviation: float, key: Sequence[int], nonces: Sequence[int], scale: float, draws: int) -> None:
+    """As `holdfast.privacy.kernels.add_noise_to_all`, for tensors of one device.
+
+    Tensors go through together: one at a time, a model of a hundred tensors would wait for 150,000 launches on a GPU.
+    """
+    flats = [total.detach().reshape(-1) for total in totals]
+    device = torch.device("cpu") if flats[0].device.type == "mps" else flats[0].device
+    for batch in _batches(flats, nonces, chunk_of(device)):
+        normals = torch.zeros(8 * sum(piece.blocks for piece in batch), dtype=torch.float64, device=device)
         for draw in range(draws):
-            normals += _normals(_words(key, nonce, blocks, begin // 8, draw, device))
-        noise = normals[: len(part)].mul_(0.5 if draws == 4 else 1.0).mul_(deviation)
-        flat[begin : begin + len(part)] = (part.to(device, torch.float64) + noise).mul_(scale).to(total.device, total.dtype)
-    total.copy_(flat.view_as(total))
+            normals += _normals(_words(key, batch, draw, device))
+        noise = normals.mul_(0.5 if draws == 4 else 1.0).mul_(deviation)
+        for piece, values in zip(batch, noise.split([8 * piece.blocks for piece in batch]), strict=True):
+            noisy = piece.part.to(device, torch.float64) + values[: len(piece.part)]
+            piece.part.copy_(noisy.mul_(scale))
+    for total, flat in zip(totals, flats, strict=True):
+        total.copy_(flat.view_as(total))
 
 
 def key_stream(key: Sequence[int], nonce: int, blocks: int, first: int, draw: int) -> Tensor:
     """As `holdfast.privacy.kernels.key_stream`."""
-    return torch.stack(_words(key, nonce, blocks, first, draw, torch.device("cpu")), 1)
+    return torch.stack(_words(key, [_Piece(torch.empty(0), nonce, first, blocks)], draw, torch.device("cpu")), 1)
 
 
-def _words(key: Sequence[int], nonce: int, blocks: int, first: int, draw: int, device: torch.device) -> list[Tensor]:
+@dataclass(frozen=True)
+class _Piece:
+    """Values that lie end to end, and the blocks that their noise is made of."""
+
+    part: Tensor
+    nonce: int
+    first: int
+    blocks: int
+
+
+def _batches(flats: Sequence[Tensor], nonces: Sequence[int], most: int) -> Iterator[list[_Piece]]:
+    """All values in pieces that share a call, each batch of at most `most` blocks."""
+    batch: list[_Piece] = []
+    for flat, nonce in zip(flats, nonces, strict=True):
+        for begin in range(0, flat.numel(), 8 * most):
+            part = flat[begin : begin + 8 * most]
+            piece = _Piece(part, nonce, begin // 8, -(-len(part) // (8 * LANES)) * LANES)
+            if batch and sum(one.blocks for one in batch) + piece.blocks > most:
+                yield batch
+                batch = []
+            batch.append(piece)
+    if batch:
+        yield batch
+
+
+def _words(key: Sequence[int], batch: Sequence[_Piece], draw: int, device: torch.device) -> list[Tensor]:
     """The 16 words of each block, each (blocks,) int32."""
-    counters = (torch.arange(first, first + blocks, device=device)).to(torch.int32)
-    fixed = [*_SIGMA, *key, None, nonce & 0xFFFFFFFF, nonce >> 32, draw]
-    start = [counters if word is None else counters.new_full((blocks,), _signed(word)) for word in fixed]
+    counters = torch.cat([torch.arange(piece.first, piece.first + piece.blocks, device=device) for piece in batch]).to(torch.int32)
+    lengths = torch.tensor([piece.blocks for piece in batch], device=device)
+    nonces = [[_signed(piece.nonce >> shift & 0xFFFFFFFF) for piece in batch] for shift in (0, 32)]
+    low, high = (torch.tensor(words, dtype=torch.int32, device=device).repeat_interleave(lengths) for words in nonces)
+    fixed = [counters.new_full(counters.shape, _signed(word)) for word in (*_SIGMA, *key, draw)]
+    start = [*fixed[:12], counters, low, high, fixed[12]]
     words = [word.clone() for word in start]
     spare = torch.empty_like(counters)
     for _ in range(10):
