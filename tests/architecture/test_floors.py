@@ -19,7 +19,7 @@ ALLOWED = {
     "training": {"tasks", "models", "data", "runs", "privacy", "core"},  # models and runs: decision 0002
     "audit": {"tasks", "data", "core"},
     "study": {"training", "audit", "tasks", "report", "privacy", "data", "models", "runs", "catalog", "core"},
-    "testing": {"tasks", "models", "data", "privacy", "core"},
+    "testing": {"training", "audit", "tasks", "models", "data", "privacy", "core"},
     "cli": {"study", "report", "runs", "privacy", "catalog", "data", "core"},  # data and core: decision 0002
 }
 TORCHLESS = {"core", "data", "runs", "catalog", "report"}  # and the command until it runs something

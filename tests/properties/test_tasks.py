@@ -78,6 +78,22 @@ def test_a_loss_is_the_same_alone_in_any_batch_and_in_any_order(name: str, task:
 
 
 @everywhere
+@given(rows=ROWS, order=st.randoms(use_true_random=False))
+def test_confidences_are_the_same_alone_in_any_batch_and_in_any_order(name: str, task: str, rows: list, order):
+    featuriser, labels, module = model(name, task)
+    encoded = TASKS[task].encode(dataset(rows), featuriser, labels)
+    shuffled = list(range(len(encoded)))
+    order.shuffle(shuffled)
+    together, permuted, *alone = (
+        TASKS[task].confidences(module, TASKS[task].collate(encoded, np.array(chosen)))
+        for chosen in (range(len(encoded)), shuffled, *([row] for row in range(len(encoded))))
+    )
+    assert together.shape == (len(encoded), len(TASKS[task].confidence_names(labels)))
+    torch.testing.assert_close(permuted, together[shuffled], atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.cat(alone), together, atol=1e-5, rtol=0)
+
+
+@everywhere
 @given(rows=ROWS)
 def test_no_loss_moves_with_the_words_of_another_row(name: str, task: str, rows: list):
     featuriser, labels, module = model(name, task)

@@ -18,9 +18,38 @@ class Losses(Protocol):
 
 
 @runtime_checkable
+class Confidences(Protocol):
+    """Black-box access to the probabilities of a model: several numbers for each example, never its weights."""
+
+    @property
+    def confidence_names(self) -> tuple[str, ...]:
+        """The F columns of `confidences`, such as "loss" and "posterior 1"."""
+        ...
+
+    def confidences(self, data: Any) -> NDArray[np.float64]:
+        """Returns what the model says of each example, (n, F), finite, with the model in evaluation mode."""
+        ...
+
+
+@runtime_checkable
 class Predictor(Protocol):
     """Black-box access to predicted labels."""
 
     def predict(self, data: Any) -> Any:
         """Returns one prediction for each example, in the task's own form."""
         ...
+
+
+@runtime_checkable
+class OwnVocabulary(Protocol):
+    """A model that says whether its vocabulary was read off its training text."""
+
+    @property
+    def vocabulary_min_count(self) -> int | None:
+        """How often a word must stand in the training text to be known; None for a public vocabulary."""
+        ...
+
+
+def min_count_of(fitted: object) -> int | None:
+    """That number, or None for a model that does not say."""
+    return fitted.vocabulary_min_count if isinstance(fitted, OwnVocabulary) else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from holdfast.core.evidence import Estimate
 from holdfast.data import Dataset
+from holdfast.models import Logits
 from holdfast.tasks import scoring
 from holdfast.tasks.labelling import LabellingTask, sentence_loss
 from holdfast.tasks.task import Batch, Prediction
@@ -26,9 +27,9 @@ class Classification(LabellingTask):
     labels_sentences: ClassVar[bool] = True
     labels_words: ClassVar[bool] = False
 
-    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss_of_logits(self, logits: Logits, batch: Batch) -> Tensor:
         """Cross-entropy of each example's label, (B,), in nats."""
-        return sentence_loss(model(batch.features).sentence_BK, batch)
+        return sentence_loss(logits.sentence_BK, batch)
 
     def score(self, dataset: Dataset, predictions: list[Prediction], *, subject: str) -> tuple[Estimate, ...]:
         """Accuracy with Wilson's interval, and macro F1 with a bootstrap interval."""

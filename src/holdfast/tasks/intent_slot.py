@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Estimate
 from holdfast.data import Dataset
-from holdfast.models import checks
+from holdfast.models import Logits, checks
 from holdfast.tasks import scoring
 from holdfast.tasks.labelling import LabellingTask, sentence_loss, token_loss
 from holdfast.tasks.task import Batch, Prediction
@@ -42,9 +42,8 @@ class IntentSlot(LabellingTask):
         if self.intent_weight == self.slot_weight == 0:
             raise InputError("intent-slot: intent_weight and slot_weight are both 0, so nothing is learned; raise one of them")
 
-    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss_of_logits(self, logits: Logits, batch: Batch) -> Tensor:
         """Weighted sum of the intent's cross-entropy and the mean cross-entropy of the example's own words, (B,), in nats."""
-        logits = model(batch.features)
         return self.intent_weight * sentence_loss(logits.sentence_BK, batch) + self.slot_weight * token_loss(logits.tokens_BWS, batch)
 
     def score(self, dataset: Dataset, predictions: list[Prediction], *, subject: str) -> tuple[Estimate, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -17,9 +18,10 @@ from torch import Tensor, nn
 
 from holdfast.core.errors import InputError
 from holdfast.data import Dataset
-from holdfast.models import Featuriser, Labels, checks
+from holdfast.models import Featuriser, Labels, Logits, checks
 from holdfast.models.ragged import Ragged
 from holdfast.tasks.bio import OUTSIDE, decode
+from holdfast.tasks.confidences import confidences_of, posterior_names
 from holdfast.tasks.task import IGNORED, Batch, EncodedDataset, Prediction
 
 UNSEEN = ("error", "count as wrong")
@@ -28,8 +30,8 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabellingTask:
-    """A task that chooses one label for a sentence, one for each of its words, or both.
+class LabellingTask(ABC):
+    """A task that chooses one label for a sentence, one for each of its words, or both; a kind of task says its loss of logits.
 
     Args:
         unseen_labels: What to do with a label that the training data do not have: "error", or "count as wrong", by which
@@ -85,6 +87,59 @@ class LabellingTask:
     def collate(self, encoded: EncodedDataset, indices: NDArray[np.int64]) -> Batch:
         """Makes a batch of some examples, padded to the longest of them."""
         return encoded.batch(indices)
+
+    @abstractmethod
+    def loss_of_logits(self, logits: Logits, batch: Batch) -> Tensor:
+        """The loss of each example, (B,), in nats, from what the model says of it; what `confidences` tells follows it too."""
+
+    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The loss of each example, (B,), in nats: `loss_of_logits` of one forward pass."""
+        return self.loss_of_logits(model(batch.features), batch)
+
+    def confidence_names(self, labels: Labels) -> tuple[str, ...]:
+        """Names of the columns of `confidences`, "loss" first; the same for all examples of a set of labels.
+
+        Args:
+            labels: What the model chooses from.
+        """
+        sentence = (*posterior_names(len(labels.sentence)), "label entropy") if self.labels_sentences else ()
+        words = ("mean tag entropy", "largest tag entropy") if self.labels_words else ()
+        parts = ("label loss", "tag loss") if self.labels_sentences and self.labels_words else ()
+        return ("loss", *sentence, *words, *parts)
+
+    def confidences(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What the model says of each example by its probabilities, and how right that is.
+
+        Args:
+            model: In evaluation mode.
+            batch: The examples, with labels.
+
+        Returns:
+            (B, F) in float64, in the order of `confidence_names`: the loss; the five largest posteriors of the sentence's label
+            in descending order (all of them where there are fewer) and its entropy; the mean and the largest entropy of the
+            tags over the example's own words; and where the loss is a sum, the loss of the label and that of the tags,
+            unweighted. Losses and entropies are in nats.
+
+        Raises:
+            InputError: If the examples have no labels.
+
+        Guarantee:
+            A row is the same whatever else is in the batch and however long that is. One forward pass; weights are not looked at.
+
+        Edge cases:
+            Labels that the model does not have cost what `per_example_loss` says. An example of which the model reads no word has
+            0 for the entropies of its tags.
+
+        References:
+            Shokri et al. 2017, "Membership inference attacks against machine learning models", arXiv 1610.05820, section V: what an
+            attack model is given.
+        """
+        with torch.no_grad():
+            logits = model(batch.features)
+            columns = [self.loss_of_logits(logits, batch)[:, None], confidences_of(logits, batch)]
+            if self.labels_sentences and self.labels_words:
+                columns += [sentence_loss(logits.sentence_BK, batch)[:, None], token_loss(logits.tokens_BWS, batch)[:, None]]
+        return torch.cat([column.double() for column in columns], 1)
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Prediction]:
         """The likeliest label of each sentence, and the likeliest well-formed row of tags; a word that is not read gets "O".

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from holdfast.core.evidence import Estimate
 from holdfast.data import Dataset
+from holdfast.models import Logits
 from holdfast.tasks import scoring
 from holdfast.tasks.labelling import LabellingTask, token_loss
 from holdfast.tasks.task import Batch, Prediction
@@ -26,9 +27,9 @@ class Tagging(LabellingTask):
     labels_sentences: ClassVar[bool] = False
     labels_words: ClassVar[bool] = True
 
-    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss_of_logits(self, logits: Logits, batch: Batch) -> Tensor:
         """Mean cross-entropy over each example's own words, (B,), in nats."""
-        return token_loss(model(batch.features).tokens_BWS, batch)
+        return token_loss(logits.tokens_BWS, batch)
 
     def score(self, dataset: Dataset, predictions: list[Prediction], *, subject: str) -> tuple[Estimate, ...]:
         """F1 of chunks with a bootstrap interval."""

@@ -141,3 +141,22 @@ class Task(Protocol):
     def score(self, dataset: Dataset, predictions: list[Prediction], *, subject: str) -> tuple[Estimate, ...]:
         """Measures predictions against the labels of the data."""
         ...
+
+
+@runtime_checkable
+class TaskWithConfidences(Task, Protocol):
+    """A task that also tells what a model says of an example by its probabilities; a task need not.
+
+    Without it a model can be trained and audited by its losses. With it, attacks that learn from posteriors can be tried.
+
+    Guarantee:
+        `confidences` couples rows no more than `per_example_loss` does.
+    """
+
+    def confidence_names(self, labels: Labels) -> tuple[str, ...]:
+        """Names of the F columns of `confidences`, which depend on the labels alone; one of them is "loss"."""
+        ...
+
+    def confidences(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What the model says of each example, (B, F), finite; the caller has put the model in evaluation mode."""
+        ...

@@ -2,8 +2,8 @@
 
 from holdfast.training.dp_adam import DPAdamBC
 from holdfast.training.fitted import FittedModel
-from holdfast.training.fitting import train
+from holdfast.training.fitting import Encoding, train
 from holdfast.training.records import new_record
 from holdfast.training.settings import TrainingSettings
 
-__all__ = ["DPAdamBC", "FittedModel", "TrainingSettings", "new_record", "train"]
+__all__ = ["DPAdamBC", "Encoding", "FittedModel", "TrainingSettings", "new_record", "train"]

@@ -1,4 +1,4 @@
-"""Losses and predictions of a model over a whole data set, in evaluation mode, one result for each example in its order."""
+"""Losses, predictions and confidences of a model over a whole data set, in evaluation mode, one result for each example in its order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from holdfast.tasks import Batch, EncodedDataset, Prediction, Task
+from holdfast.core.errors import InputError
+from holdfast.models import Labels
+from holdfast.tasks import Batch, EncodedDataset, Prediction, Task, TaskWithConfidences
 
 EVALUATION_BATCH = 256
 
@@ -36,6 +38,41 @@ def predictions(task: Task, model: nn.Module, encoded: EncodedDataset, *, device
         with evaluating(model):
             found |= dict(zip(indices.tolist(), task.predict(model, batch), strict=True))
     return [found[index] for index in range(len(encoded))]
+
+
+def confidences(task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device) -> NDArray[np.float64]:
+    """What the model says of each example by its probabilities, (n, F), in the order of `confidence_names`.
+
+    Raises:
+        InputError: For a task that tells no confidences, or data without labels.
+
+    Guarantee:
+        The same numbers on every call: dropout is off and no example sees another.
+    """
+    telling = _telling(task)
+    found = np.empty((len(encoded), len(telling.confidence_names(encoded.labels))))
+    for indices, batch in _batches(task, encoded, device):
+        with evaluating(model):
+            found[indices] = telling.confidences(model, batch).double().cpu().numpy()
+    return found
+
+
+def confidence_names(task: Task, labels: Labels) -> tuple[str, ...]:
+    """Names of the columns of `confidences`.
+
+    Raises:
+        InputError: For a task that tells no confidences.
+    """
+    return _telling(task).confidence_names(labels)
+
+
+def _telling(task: Task) -> TaskWithConfidences:
+    if not isinstance(task, TaskWithConfidences):
+        raise InputError(
+            f"the task {task.name!r} tells no confidences: give it the methods of holdfast.tasks.TaskWithConfidences, "
+            "or choose an attack that asks for losses alone"
+        )
+    return task
 
 
 def _batches(task: Task, encoded: EncodedDataset, device: torch.device) -> Iterator[tuple[NDArray[np.int64], Batch]]:

@@ -59,6 +59,20 @@ class FittedModel:
         """The loss of each example, (n,), in nats, in evaluation mode."""
         return evaluation.losses(self.task, self.module, self.encoded(data), device=self.device)
 
+    @property
+    def vocabulary_min_count(self) -> int | None:
+        """How often a word must stand in the training text to be known; None for a public vocabulary."""
+        return None if self.featuriser.vocabulary_is_public else int(self.described.model.get("min_count", 1))
+
+    @property
+    def confidence_names(self) -> tuple[str, ...]:
+        """Names of the columns of `confidences`; InputError for a task that tells none."""
+        return evaluation.confidence_names(self.task, self.labels)
+
+    def confidences(self, data: Dataset) -> NDArray[np.float64]:
+        """What the model says of each example by its probabilities, (n, F), in evaluation mode; InputError for a task that tells none."""
+        return evaluation.confidences(self.task, self.module, self.encoded(data), device=self.device)
+
     def predict(self, data: Dataset) -> list[Prediction]:
         """What the model predicts for each example."""
         return evaluation.predictions(self.task, self.module, self.encoded(data), device=self.device)

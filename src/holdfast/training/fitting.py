@@ -32,6 +32,19 @@ from holdfast.training.settings import TrainingSettings
 from holdfast.training.trainer import Trainer
 
 
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """What turns examples into numbers: of another model, say, whose training a shadow model repeats on other data.
+
+    Args:
+        featuriser: Turns words into the input of the model.
+        labels: What the model chooses from; labels that the training data lack are learned to be rare.
+    """
+
+    featuriser: models.Featuriser
+    labels: models.Labels
+
+
 def train(
     task: Task,
     data: DataSplits,
@@ -44,6 +57,7 @@ def train(
     folder: Path | None = None,
     resume: bool = False,
     device: str = "cpu",
+    encoding: Encoding | None = None,
     on_progress: OnProgress = silent,
 ) -> FittedModel:
     """Trains a model and returns it with its promise.
@@ -64,6 +78,7 @@ def train(
         folder: For checkpoints and the ledger; None keeps nothing.
         resume: Go on from the checkpoint in `folder`, to the same weights that an uninterrupted run gives.
         device: Where to train, such as "cpu" or "cuda".
+        encoding: Vocabulary and labels that were made elsewhere; by default both are read off the training data.
         on_progress: Told after every step.
 
     Returns:
@@ -81,7 +96,7 @@ def train(
         folder, on_progress = None, silent
     if folder is not None and not resume and (folder / LEDGER).exists():
         raise RunError(f"{folder} already holds a run with its account of what was spent; give resume=True or another folder")
-    plan = _prepare(task, data, models.settings(model), mechanism, Streams.from_seed(seed), torch.device(device), folder, group)
+    plan = _prepare(task, data, models.settings(model), mechanism, Streams.from_seed(seed), torch.device(device), folder, group, encoding)
     name = name or ("non-private" if mechanism.name == "none" else mechanism.name)
     described = {"task": task.describe(), "model": plan.model_settings.describe(), "training": settings.describe()}
     losses_of: LossesOf = evaluation.losses_of(task, plan.module, plan.train, device=plan.device)
@@ -144,14 +159,15 @@ def _prepare(
     device: torch.device,
     folder: Path | None,
     group: Group,
+    encoding: Encoding | None,
 ) -> _Plan:
     users = _users(data.train, mechanism)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         streams = keep_key(folder, streams)
     streams = group.same_streams(streams)
-    labels = task.labels(data.train)
-    featuriser = model_settings.featuriser(data.train.tokens())
+    encoding = encoding or Encoding(model_settings.featuriser(data.train.tokens()), task.labels(data.train))
+    featuriser, labels = encoding.featuriser, encoding.labels
     module = model_settings.build(featuriser, labels, streams.child("initialisation")).to(device)
     train, validation = (_seen_by(module, task.encode(part, featuriser, labels)) for part in (data.train, data.validation))
     task.encode(data.test, featuriser, labels)  # a label that the model cannot give is found before training, not after

@@ -21,8 +21,8 @@ from holdfast.core.progress import Progress
 FORK = multiprocessing.get_context("fork")  # the child starts with everything imported
 
 
-def opened(root: Path, *, examples: int = 30, models: int = 8) -> ScoreStore:
-    return ScoreStore.open_or_create(root, data_hash="a" * 64, settings={}, examples=examples, models=models, signal="toy", seed=3)
+def opened(root: Path, *, examples: int = 30, models: int = 8, signals: tuple[str, ...] = ("toy",)) -> ScoreStore:
+    return ScoreStore.open_or_create(root, data_hash="a" * 64, settings={}, examples=examples, models=models, signals=signals, seed=3)
 
 
 def toy(models: Sequence[int], included: np.ndarray) -> np.ndarray:
@@ -62,6 +62,20 @@ def test_each_model_is_trained_on_its_column_in_groups(tmp_path: Path):
     np.testing.assert_array_equal(np.stack([seen[model] for model in range(8)], axis=1), balanced(30, 8, seed=3))
     np.testing.assert_array_equal(store.read(), expected())
     assert store.complete
+
+
+def three(models: Sequence[int], included: np.ndarray) -> np.ndarray:
+    """Three signals, none a function of another."""
+    scores = toy(models, included)
+    return np.stack([scores, included, np.broadcast_to(np.array(models), scores.shape)], axis=2)
+
+
+@pytest.mark.parametrize("together", [1, 3, 8])
+def test_several_signals_go_where_their_names_say(tmp_path: Path, together: int):
+    store = shadow_scores(three, store=opened(tmp_path, signals=("toy", "member", "number")), together=together)
+    np.testing.assert_array_equal(store.read("toy"), expected())
+    np.testing.assert_array_equal(store.read("member"), balanced(30, 8, seed=3))
+    np.testing.assert_array_equal(store.read("number"), np.broadcast_to(np.arange(8), (30, 8)))
 
 
 @settings(max_examples=10, deadline=None)
@@ -172,12 +186,25 @@ def test_a_model_that_diverged_is_named_and_not_finished(tmp_path: Path, value: 
     np.testing.assert_array_equal(shadow_scores(toy, store=store, together=4).read(), expected())
 
 
+def test_the_signal_that_diverged_is_named(tmp_path: Path):
+    def train(models: Sequence[int], included: np.ndarray) -> np.ndarray:
+        scores = three(models, included)
+        scores[4, models.index(6), 1] = np.inf
+        return scores
+
+    store = opened(tmp_path, signals=("toy", "member", "number"))
+    with pytest.raises(TrainingStopped, match=r"not finite: model 6 \(1 of 30 of 'member'\)"):
+        shadow_scores(train, store=store, together=8)
+    assert store.missing() == [6]
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         (lambda scores: scores.T, r"scores of shadow models 0 to 3: shape \(4, 30\) of float64, expected \(30, 4\)"),
         (lambda scores: scores[:, :3], r"shape \(30, 3\)"),
         (lambda scores: scores[:, 0], r"shape \(30,\)"),
+        (lambda scores: scores[:, :, None], r"shape \(30, 4, 1\)"),
         (lambda scores: None, r"shape \(\) of object"),
         (lambda scores: scores.astype(str), "real numbers"),
     ],
@@ -187,6 +214,18 @@ def test_answers_of_another_form_are_refused(tmp_path: Path, answer, message: st
     with pytest.raises(InputError, match=message):
         shadow_scores(lambda models, included: answer(toy(models, included)), store=store, together=4)
     assert store.missing() == list(range(8))
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0, 2), (0, 2, 1)])
+def test_answers_of_several_signals_have_them_last(tmp_path: Path, axes: tuple[int, ...]):
+    store = opened(tmp_path, signals=("toy", "member", "number"))
+
+    def turned(models: Sequence[int], included: np.ndarray) -> np.ndarray:
+        scores = three(models, included)
+        return scores.transpose(axes) if len(axes) == 3 else scores[:, :, 0]
+
+    with pytest.raises(InputError, match=r"expected \(30, 4, 3\) of real numbers"):
+        shadow_scores(turned, store=store, together=4)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The store of shadow scores: whole rows or none, several writers, no loading of what is not asked for, clear refusals."""
+"""The store of shadow scores: whole models or none, several writers, no loading of what is not asked for, clear refusals."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ from holdfast.audit.shadow import ScoreStore, balanced
 from holdfast.core.errors import InputError, RunError, TrainingStopped
 
 FORK = multiprocessing.get_context("fork")  # the child starts with everything imported
-MADE_FROM = {"data_hash": "a" * 64, "settings": {"model": "bilstm", "rate": 0.1}, "signal": "logit of the label", "seed": 5}
+MADE_FROM = {"data_hash": "a" * 64, "settings": {"model": "bilstm", "rate": 0.1}, "signals": ("logit of the label",), "seed": 5}
 
 
 def opened(root: Path, *, examples: int = 20, models: int = 4, **changed) -> ScoreStore:
@@ -39,23 +39,50 @@ def expected(examples: int = 20, models: int = 4) -> np.ndarray:
     return np.stack([scores_of(model, examples) for model in range(models)], axis=1)
 
 
+NAMES = ("loss", "logit of the label", "margin")
+
+
+def signals_of(model: int, examples: int = 20, signals: int = 3) -> np.ndarray:
+    return np.random.default_rng(model).normal(size=(examples, signals)).astype(np.float32)
+
+
 @settings(max_examples=15, deadline=None)
-@given(n=st.integers(1, 70), p=st.integers(1, 4), order=st.randoms(use_true_random=False), data=st.data())
-def test_what_is_written_in_any_order_is_read_back(tmp_path_factory, n: int, p: int, order, data: st.DataObject):
-    store = opened(tmp_path_factory.mktemp("stores"), examples=n, models=2 * p)
+@given(n=st.integers(1, 70), p=st.integers(1, 4), w=st.integers(1, 3), order=st.randoms(use_true_random=False), data=st.data())
+def test_what_is_written_in_any_order_is_read_back(tmp_path_factory, n: int, p: int, w: int, order, data: st.DataObject):
+    store = opened(tmp_path_factory.mktemp("stores"), examples=n, models=2 * p, signals=NAMES[:w])
     waiting = list(range(2 * p))
     order.shuffle(waiting)
     for model in waiting:
         assert model in store.missing()
-        store.write(model, scores_of(model, n))
+        store.write(model, signals_of(model, n, w))
         assert model not in store.missing()
     assert store.complete
-    np.testing.assert_array_equal(store.read(), expected(n, 2 * p))
     start = data.draw(st.integers(0, n))
     stop = data.draw(st.integers(start, n))
-    np.testing.assert_array_equal(store.block(start, stop), expected(n, 2 * p)[start:stop])
+    written_NMW = np.stack([signals_of(model, n, w) for model in range(2 * p)], axis=1)
+    for place, name in enumerate(NAMES[:w]):
+        np.testing.assert_array_equal(store.read(name), written_NMW[:, :, place])
+        np.testing.assert_array_equal(store.block(start, stop, name), written_NMW[start:stop, :, place])
     np.testing.assert_array_equal(store.included(start, stop), balanced(n, 2 * p, seed=5)[start:stop])
     store.verify()
+
+
+def test_one_signal_needs_no_name_and_no_column(tmp_path: Path):
+    store = filled(tmp_path)
+    np.testing.assert_array_equal(store.read(), expected())
+    np.testing.assert_array_equal(store.read("logit of the label"), expected())
+    np.testing.assert_array_equal(store.block(3, 9), expected()[3:9])
+    store.write(1, scores_of(1)[:, None])  # the same scores, as (N, 1)
+
+
+def test_of_several_signals_one_is_named(tmp_path: Path):
+    store = opened(tmp_path, signals=NAMES)
+    for read in (store.read, lambda: store.block(0, 1)):
+        with pytest.raises(InputError, match=r"no signal is named, but there are several; Valid: logit of the label, loss, margin"):
+            read()
+    for read in (lambda: store.read("los"), lambda: store.block(0, 1, "los")):
+        with pytest.raises(InputError, match=r"signal is 'los', which is not stored; did you mean 'loss'\?"):
+            read()
 
 
 def test_reading_is_a_view_of_the_file_and_cannot_change_it(tmp_path: Path):
@@ -76,14 +103,25 @@ def test_a_model_is_one_piece_of_plain_float32_on_the_disk(tmp_path: Path):
     assert (store.folder / "scores.f32").read_bytes() == expected().T.astype("<f4").tobytes()
 
 
+def test_each_signal_of_a_model_is_one_piece_too(tmp_path: Path):
+    store = opened(tmp_path, signals=NAMES)
+    for model in store.missing():
+        store.write(model, signals_of(model))
+    on_disk = np.fromfile(store.folder / "scores.f32", dtype="<f4").reshape(4, 3, 20)
+    np.testing.assert_array_equal(on_disk, np.stack([signals_of(model).T for model in range(4)]))
+    view = store.read("margin")
+    assert (view.shape, view.dtype, view.flags.owndata, view.flags.writeable) == ((20, 4), np.dtype(np.float32), False, False)
+    assert view[:, 1].flags.c_contiguous
+
+
 def test_the_header_says_what_the_scores_were_made_from_and_no_more(tmp_path: Path):
     store = filled(tmp_path)
     header = json.loads((store.folder / "header.json").read_text())
     digest = header.pop("settings_digest")
     assert len(digest) == 64
     assert header == {
-        **{"schema": "holdfast.shadow_scores", "schema_version": 1, "data_hash": "a" * 64, "examples": 20, "models": 4},
-        **{"signal": "logit of the label", "seed": 5, "design": "balanced pairs 1", "dtype": "<f4"},
+        **{"schema": "holdfast.shadow_scores", "schema_version": 2, "data_hash": "a" * 64, "examples": 20, "models": 4},
+        **{"signals": ["logit of the label"], "seed": 5, "design": "balanced pairs 1", "dtype": "<f4"},
     }
     assert {entry.name for entry in store.folder.iterdir()} == {"header.json", "scores.f32", "finished", "lock"}
 
@@ -95,7 +133,7 @@ def test_the_same_origin_is_the_same_folder_and_any_other_is_another(tmp_path: P
     assert opened(tmp_path, models=10).folder == folder
     others = [
         *[{"data_hash": "b" * 64}, {"settings": {"model": "bilstm", "rate": 0.2}}, {"settings": {"model": "bilstm"}}, {"settings": {}}],
-        *[{"examples": 21}, {"signal": "loss"}, {"seed": 6}],
+        *[{"examples": 21}, {"signals": ("loss",)}, {"signals": NAMES}, {"signals": NAMES[::-1]}, {"seed": 6}],
     ]
     assert len({folder, *(opened(tmp_path, **other).folder for other in others)}) == 1 + len(others)
 
@@ -142,13 +180,14 @@ def test_finished_scores_never_change(tmp_path: Path):
 @pytest.mark.parametrize(
     ("model", "scores", "message"),
     [
-        (0, np.zeros(19), r"scores of model 0: shape \(19,\) of float64, expected \(20,\)"),
-        (0, np.zeros((20, 1)), r"shape \(20, 1\)"),
+        (0, np.zeros(19), r"scores of model 0: shape \(19, 1\) of float64, expected \(20, 1\)"),
+        (0, np.zeros((20, 2)), r"shape \(20, 2\) of float64, expected \(20, 1\)"),
+        (0, np.zeros((1, 20)), r"shape \(1, 20\)"),
         (0, np.zeros(20, dtype=complex), "complex128"),
         (0, np.zeros(20, dtype=bool), "bool"),
         (0, ["a"] * 20, "real numbers"),
-        (0, [np.nan, np.inf, *[0.0] * 18], "2 of 20 are not finite"),
-        (0, [1e300, *[0.0] * 19], "1 of 20 are not finite as float32"),
+        (0, [np.nan, np.inf, *[0.0] * 18], "2 of 20 scores are not finite"),
+        (0, [1e300, *[0.0] * 19], "1 of 20 scores are not finite as float32"),
         (4, np.zeros(20), "model is 4, but the store has 4, counted from 0"),
         (-1, np.zeros(20), "model is -1"),
     ],
@@ -160,13 +199,27 @@ def test_refuses_scores_that_do_not_belong(tmp_path: Path, model: int, scores: o
     assert store.missing() == [0, 1, 2, 3]
 
 
+def test_a_signal_that_is_not_finite_is_named(tmp_path: Path):
+    store, scores = opened(tmp_path, signals=NAMES), signals_of(0)
+    scores[[1, 2], 1], scores[7, 2] = np.nan, np.inf
+    with pytest.raises(InputError, match=r"scores of model 0: 2 of 20 of 'logit of the label', 1 of 20 of 'margin' are not finite"):
+        store.write(0, scores)
+    for wrong in (scores[:, 0], scores.T):  # one signal of three, and the axes the other way round
+        with pytest.raises(InputError, match=r"expected \(20, 3\)"):
+            store.write(0, wrong)
+    assert store.missing() == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"models": 5}, "models is 5, which is odd"),
         ({"examples": 0}, "examples is 0"),
         ({"seed": None}, "seed is None"),
-        ({"signal": ""}, "signal is ''"),
+        ({"signals": ("",)}, r"signals is \('',\)"),
+        ({"signals": ()}, r"signals is \(\); give at least one name"),
+        ({"signals": "loss"}, "signals is 'loss'; give at least one name"),
+        ({"signals": ("loss", "loss")}, "none twice"),
         ({"data_hash": None}, "data_hash is None"),
         ({"settings": {"folder": Path("x")}}, "settings cannot be written as JSON"),
         ({"settings": {"rate": float("nan")}}, "settings cannot be written as JSON"),
@@ -201,7 +254,8 @@ def test_scores_of_other_data_are_refused_and_both_hashes_named(tmp_path: Path):
         (lambda text: "", "damaged, not JSON"),
         (lambda text: "[1]", "its schema is not"),
         (lambda text: text.replace("holdfast.shadow_scores", "other"), "its schema is not"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), "schema version 2, this holdfast reads 1"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 1'), "schema version 1, this holdfast reads 2"),
+        (lambda text: text.replace('"logit of the label"', "3"), "signals is .3."),
         (lambda text: text.replace('"seed": 5,\n', ""), "seed"),
         (lambda text: text.replace('"seed"', '"sead": 1, "seed"'), "sead"),
         (lambda text: text.replace('"examples": 20', '"examples": "20"'), "examples is '20'"),
@@ -270,6 +324,18 @@ def test_a_row_that_changed_on_the_disk_is_found_and_its_cure_works(tmp_path: Pa
     store.write(2, scores_of(2))
     store.verify()
     np.testing.assert_array_equal(store.read(), expected())
+
+
+@pytest.mark.parametrize("signal", range(3))
+def test_a_change_in_any_signal_is_found(tmp_path: Path, signal: int):
+    store = opened(tmp_path, models=2, signals=NAMES)
+    for model in range(2):
+        store.write(model, signals_of(model))
+    content = bytearray((store.folder / "scores.f32").read_bytes())
+    content[4 * 20 * (3 + signal)] ^= 1  # the first score of this signal of model 1
+    (store.folder / "scores.f32").write_bytes(content)
+    with pytest.raises(RunError, match="the scores of models 1 are not those that were written"):
+        store.verify()
 
 
 def test_what_a_killed_process_leaves_beside_the_marks_is_no_model(tmp_path: Path):

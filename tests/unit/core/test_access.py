@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from holdfast.core.access import Losses, Predictor
+from holdfast.core.access import Confidences, Losses, Predictor
 from holdfast.core.progress import Progress, silent
 
 
@@ -17,11 +17,21 @@ class OnlyPredictions:
         return [""] * len(data)
 
 
+class OnlyConfidences:
+    confidence_names = ("loss",)
+
+    def confidences(self, data: object) -> np.ndarray:
+        return np.zeros((len(data), 1))
+
+
 def test_an_object_offers_what_its_methods_say():
     assert isinstance(OnlyLosses(), Losses)
     assert not isinstance(OnlyLosses(), Predictor)
     assert isinstance(OnlyPredictions(), Predictor)
     assert not isinstance(OnlyPredictions(), Losses)
+    assert isinstance(OnlyConfidences(), Confidences)
+    assert not isinstance(OnlyConfidences(), Losses)
+    assert not isinstance(OnlyLosses(), Confidences)
 
 
 def test_silence_takes_any_report():

@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from holdfast.audit.shadow.design import balanced_column, whole
-from holdfast.audit.shadow.store import ScoreStore, as_scores
+from holdfast.audit.shadow.scores_file import as_scores, not_finite
+from holdfast.audit.shadow.store import ScoreStore
 from holdfast.core.errors import InputError, TrainingStopped
 from holdfast.core.progress import OnProgress, Progress, silent
 
 PHASE = "train shadow models"
 
 TrainAndScore: TypeAlias = Callable[[Sequence[int], NDArray[np.bool_]], ArrayLike]
-"""Takes the numbers of k models and which examples each is trained on, (N, k); gives the score of every example under each, (N, k)."""
+"""Takes the numbers of k models and which examples each is trained on, (N, k); gives the score of every example under each, (N, k),
+or (N, k, W) where the store has W > 1 signals."""
 
 
 def shadow_scores(
@@ -34,15 +36,16 @@ def shadow_scores(
     Args:
         train_and_score: Trains k models, in a loop or at once, and scores all N examples under each in evaluation mode. It gets
             the numbers of the models (draw the randomness of a model from its number alone, so that it does not matter which
-            others are trained beside it) and which examples each is trained on, (N, k); it gives (N, k), finite as float32.
+            others are trained beside it) and which examples each is trained on, (N, k); it gives (N, k) for a store of one signal,
+            else (N, k, W) with the signals in the order of the store, finite as float32.
         store: Where finished scores are and go.
-        together: The most models in one call, k >= 1. N * k scores are held at a time, and no more.
+        together: The most models in one call, k >= 1. N * k * W scores are held at a time, and no more.
         models: Train only those of these that are missing, as where several processes share the work; all by default.
         on_progress: Told before the first group and after each one. It counts the models that were missing at the start,
             so that the time spent tells the time left; the note says how many were there before.
 
     Returns:
-        The store. It is complete unless `models` left some out. Rows were read back and are those that were written.
+        The store. It is complete unless `models` left some out. Scores were read back and are those that were written.
 
     Raises:
         InputError: For `together` below 1, a model that the store does not have, or scores of another shape.
@@ -85,16 +88,17 @@ def _chosen(store: ScoreStore, models: Iterable[int] | None) -> list[int]:
 
 def _train(train_and_score: TrainAndScore, store: ScoreStore, group: tuple[int, ...]) -> None:
     """One group; its scores are let go on return, before the next one is trained."""
-    examples, seed = store.header.examples, store.header.seed
+    examples, seed, signals = store.header.examples, store.header.seed, store.header.signals
     included = np.stack([balanced_column(examples, model, seed=seed) for model in group]).T
-    what = f"scores of shadow models {group[0]} to {group[-1]}"
-    scores = as_scores(train_and_score(group, included), (examples, len(group)), what=what, finite=False)
+    what, shape = f"scores of shadow models {group[0]} to {group[-1]}", (examples, len(group), len(signals))
+    scores = as_scores(train_and_score(group, included), shape if len(signals) > 1 else shape[:2], what=what)
     missing, diverged = set(store.missing()), []
-    for model, row in zip(group, scores.T, strict=True):
-        if not np.isfinite(row).all():
-            diverged.append(f"model {model} ({int(np.sum(~np.isfinite(row)))} of {examples} scores)")
+    for model, scores_NW in zip(group, np.moveaxis(scores.reshape(shape), 1, 0), strict=True):
+        broken = not_finite(scores_NW, signals)
+        if broken:
+            diverged.append(f"model {model} ({broken})")
         elif model in missing:  # another process may have finished it meanwhile
-            store.write(model, row)
+            store.write(model, scores_NW)
     if diverged:
         raise TrainingStopped(
             f"shadow scores are not finite: {', '.join(diverged)}. Did training diverge, or is the signal infinite (the log of a "

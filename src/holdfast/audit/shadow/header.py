@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,10 +12,10 @@ from typing import Any, Self
 import numpy as np
 
 from holdfast.audit.shadow.design import DESIGN, checked_size, whole
-from holdfast.core.errors import InputError, RunError
+from holdfast.core.errors import InputError, RunError, nearest
 from holdfast.core.files import atomic_write
 
-SCHEMA, VERSION = "holdfast.shadow_scores", 1
+SCHEMA, VERSION = "holdfast.shadow_scores", 2
 DTYPE = np.dtype("<f4")
 
 
@@ -28,7 +28,7 @@ class StoreHeader:
         settings_digest: SHA-256 of the settings, in hexadecimal.
         examples: N.
         models: M, the most that were asked for so far.
-        signal: What the scores are, such as "logit of the label".
+        signals: What the scores of a model are, in the order of the file: one name for each, such as ("loss", "logit of the label").
         seed: Seed of the design.
         design: The rule that says which model has which examples.
         dtype: How a score is written.
@@ -38,7 +38,7 @@ class StoreHeader:
     settings_digest: str
     examples: int
     models: int
-    signal: str
+    signals: tuple[str, ...]
     seed: int
     design: str = DESIGN
     dtype: str = DTYPE.str
@@ -48,10 +48,11 @@ class StoreHeader:
         object.__setattr__(self, "examples", sizes[0])
         object.__setattr__(self, "models", sizes[1])
         object.__setattr__(self, "seed", whole(self.seed, "seed", least=0))
-        for name in ("data_hash", "settings_digest", "signal", "design", "dtype"):
+        for name in ("data_hash", "settings_digest", "design", "dtype"):
             value = getattr(self, name)
             if not isinstance(value, str) or not value:
                 raise InputError(f"{name} is {value!r}; give a text that is not empty")
+        object.__setattr__(self, "signals", _names(self.signals))
         for name, known in (("design", DESIGN), ("dtype", DTYPE.str)):
             if getattr(self, name) != known:
                 raise InputError(f"{name} is {getattr(self, name)!r}, this holdfast knows {known!r}; use the version that wrote it")
@@ -65,6 +66,22 @@ class StoreHeader:
     def key(self) -> str:
         """SHA-256 of the origin, in hexadecimal: the name of the folder."""
         return digest(self.origin, what="header")
+
+    def place(self, signal: str | None) -> int:
+        """Where a signal stands among those of a model.
+
+        Args:
+            signal: Its name, or None for the only one.
+
+        Raises:
+            InputError: For a name that is none of them, or no name where there are several.
+        """
+        if signal is None and len(self.signals) == 1:
+            return 0
+        if signal not in self.signals:
+            asked = "no signal is named, but there are several" if signal is None else f"signal is {signal!r}, which is not stored"
+            raise InputError(f"{asked}; {nearest(str(signal), self.signals)}")
+        return self.signals.index(signal)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -119,6 +136,14 @@ class StoreHeader:
         other = [f"{name} is {mine[name]!r}, not {theirs[name]!r}" for name in mine if mine[name] != theirs[name]]
         if other:
             raise RunError(f"{path}: made from something else: {'; '.join(other)}. Move its folder away, or restore it from a backup")
+
+
+def _names(signals: Sequence[str]) -> tuple[str, ...]:
+    """Names of signals, as a tuple also where JSON made a list of them."""
+    names = tuple(signals) if isinstance(signals, list | tuple) else ()
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise InputError(f"signals is {signals!r}; give at least one name, such as ('loss',), none of them empty and none twice")
+    return names
 
 
 def digest(document: Mapping[str, Any], *, what: str) -> str:

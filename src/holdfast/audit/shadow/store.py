@@ -1,11 +1,9 @@
-"""Scores of shadow models on disk: one row a model, stored whole or not at all, and read without loading the others."""
+"""Scores of shadow models on disk: one or more signals a model, stored whole or not at all, read without loading the others."""
 
 from __future__ import annotations
 
-import os
 import sys
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from holdfast.audit.shadow.design import balanced_block, whole
-from holdfast.audit.shadow.header import DTYPE, StoreHeader, digest
+from holdfast.audit.shadow.header import StoreHeader, digest
+from holdfast.audit.shadow.scores_file import Scores32, ScoresFile, checksum, reading, scores_of_model
 from holdfast.core.errors import InputError, RunError
 from holdfast.core.files import atomic_write, explain, flush_folder
 
@@ -24,24 +23,23 @@ if sys.platform != "win32":
 
 HEADER, SCORES, FINISHED, LOCK = "header.json", "scores.f32", "finished", "lock"
 
-Scores32 = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class ScoreStore:
-    """Scores of M shadow models for N examples, in a folder; made by `open_or_create`.
+    """W signals of M shadow models for N examples, in a folder; made by `open_or_create`.
 
-    The folder holds `header.json`, `scores.f32` (float32, little-endian, (M, N) on disk, so that a model is one piece), and
-    in `finished/` one small file for each model that is done, with a checksum of its row. Nothing in it is a pickle.
+    The folder holds `header.json`, `scores.f32` (float32, little-endian, (M, W, N) on disk, so that a model is one piece and so is
+    each of its signals), and in `finished/` one small file for each model that is done, with a checksum of all its signals.
+    Nothing in it is a pickle.
 
     Args:
         folder: The folder of this store.
         header: What it was made from, with as many models as were asked for here.
 
     Guarantee:
-        A model counts as finished only after its row is on the disk (fsync), and its row never changes then. So a process that is
-        killed at any moment loses no finished model, and a row that is half written is never read. Several processes may write
-        at once, the same model too.
+        A model counts as finished only after all its signals are on the disk (fsync), and they never change then. So a process
+        that is killed at any moment loses no finished model, and one that is half written is never read. Several processes may
+        write at once, the same model too.
 
     Edge cases:
         On a file system without locks, and on Windows, the caller must see to it that no two processes write the same model.
@@ -53,7 +51,15 @@ class ScoreStore:
 
     @classmethod
     def open_or_create(
-        cls, root: Path | str, *, data_hash: str, settings: Mapping[str, Any], examples: int, models: int, signal: str, seed: int
+        cls,
+        root: Path | str,
+        *,
+        data_hash: str,
+        settings: Mapping[str, Any],
+        examples: int,
+        models: int,
+        signals: tuple[str, ...],
+        seed: int,
     ) -> Self:
         """Finds the store of just these scores, or makes an empty one.
 
@@ -64,7 +70,8 @@ class ScoreStore:
                 a digest of it is stored.
             examples: N.
             models: M, even. A store that has more models, or fewer, is the same store: finished models are used again.
-            signal: What the scores are, such as "logit of the label".
+            signals: What the scores of a model are, one name for each of W >= 1 signals, such as ("loss", "logit of the label"). A
+                store of other names, or of the same in another order, is another store.
             seed: Seed of the design; see `balanced`.
 
         Raises:
@@ -74,7 +81,7 @@ class ScoreStore:
         """
         settings_digest = digest(dict(settings), what="settings")
         asked = StoreHeader(
-            data_hash=data_hash, settings_digest=settings_digest, examples=examples, models=models, signal=signal, seed=seed
+            data_hash=data_hash, settings_digest=settings_digest, examples=examples, models=models, signals=signals, seed=seed
         )
         store = cls(Path(root) / asked.key, asked)
         path = store.folder / HEADER
@@ -125,11 +132,11 @@ class ScoreStore:
         return [model for model in range(self.header.models) if model not in finished]
 
     def write(self, model: int, scores: ArrayLike) -> None:
-        """Stores the scores of one model, and then marks it as finished.
+        """Stores the signals of one model, and then marks it as finished.
 
         Args:
             model: Its number, from 0.
-            scores: (N,), finite also as float32, in the order of the examples.
+            scores: (N, W) in the order of the examples and of the signals, finite also as float32; (N,) will do for one signal.
 
         Raises:
             InputError: For another shape, scores that are no finite numbers, or a model that the store does not have.
@@ -139,59 +146,60 @@ class ScoreStore:
         Edge cases:
             Writing the same scores again does nothing.
         """
-        row = self._row(model, scores)
-        marker, path, checksum = self._marker(model), self.folder / SCORES, _checksum(row)
-        with _locked(self.folder), _writing(path, size=row.nbytes):
+        if whole(model, "model", least=0) >= self.header.models:
+            raise InputError(f"model is {model}, but the store has {self.header.models}, counted from 0; open it with more")
+        checked_WN = scores_of_model(scores, self.header.examples, self.header.signals, what=f"scores of model {model}")
+        marker, file, mark = self._marker(model), self._file, checksum(checked_WN)
+        with _locked(self.folder), _writing(file.path, size=checked_WN.nbytes):
             if marker.exists():
-                if marker.read_bytes() != checksum:
+                if marker.read_bytes() != mark:
                     raise RunError(
                         f"{self.folder}: model {model} is finished, with other scores; finished scores never change. If training is not "
                         f"reproducible keep them, or delete {marker} to replace them"
                     )
                 return
-            path.touch()
-            with path.open("r+b") as file:  # not through a memory map, in which a full disk would end the process
-                file.seek(model * row.nbytes)
-                file.write(row.data)
-                file.flush()
-                os.fsync(file.fileno())
+            file.write(model, checked_WN)
             flush_folder(self.folder)
-            atomic_write(marker, checksum)
+            atomic_write(marker, mark)
 
-    def read(self) -> Scores32:
-        """All scores, mapped into memory and not loaded.
+    def read(self, signal: str | None = None) -> Scores32:
+        """All scores of one signal, mapped into memory and not loaded.
+
+        Args:
+            signal: Its name; may be left out where the store has just one.
 
         Returns:
             (N, M), read-only; a transposed view of the file, so that the column of a model is one piece. Reading an example
             touches a page of the file for each model: see `block`.
 
         Raises:
+            InputError: For a signal that the store does not have, or none where it has several.
             RunError: While models are missing (says how many of how many), or if the file is damaged.
         """
+        place = self.header.place(signal)
         self._require_complete()
-        path = self.folder / SCORES
-        with _reading(path):
-            return np.asarray(np.memmap(path, dtype=DTYPE, mode="r", shape=(self.header.models, self.header.examples))).T
+        return self._file.mapped(self.header.models, place).T
 
-    def block(self, start: int, stop: int) -> Scores32:
-        """The scores of some examples, loaded into memory without the others.
+    def block(self, start: int, stop: int, signal: str | None = None) -> Scores32:
+        """The scores of some examples in one signal, loaded into memory without the others.
 
         Args:
             start: The first example.
             stop: One past the last.
+            signal: As in `read`.
 
         Returns:
             (stop - start, M), an array of its own.
 
         Raises:
-            InputError: Unless 0 <= start <= stop <= N.
+            InputError: Unless 0 <= start <= stop <= N, and as in `read`.
             RunError: While models are missing (says how many of how many), or if the file is damaged.
         """
-        first, last = self._range(start, stop)
+        (first, last), place = self._range(start, stop), self.header.place(signal)
         self._require_complete()
         loaded = np.empty((self.header.models, last - first), dtype=np.float32)
-        for model, scores in self._rows(range(self.header.models), first, last):
-            loaded[model] = scores
+        for model in range(self.header.models):
+            loaded[model] = self._file.part(model, place, first, last)
         return loaded.T
 
     def included(self, start: int, stop: int) -> NDArray[np.bool_]:
@@ -213,30 +221,31 @@ class ScoreStore:
         """Reads the finished models, one at a time, and holds each against its checksum.
 
         Raises:
-            RunError: If a row is not the one that was written; names the file, the models and the cure.
+            RunError: If a model is not the one that was written; names the file, the models and the cure.
         """
         finished = [model for model in sorted(self._finished()) if model < self.header.models]
-        rows = self._rows(finished, 0, self.header.examples)
-        with _reading(self.folder / FINISHED):
-            damaged = [model for model, row in rows if self._marker(model).read_bytes() != _checksum(row)]
+        with reading(self.folder / FINISHED):
+            damaged = [model for model in finished if self._marker(model).read_bytes() != checksum(self._file.whole(model))]
         if damaged:
             raise RunError(
-                f"{self.folder / SCORES}: damaged, the scores of models {_some(damaged)} are not those that were written; delete their "
+                f"{self._file.path}: damaged, the scores of models {_some(damaged)} are not those that were written; delete their "
                 f"files in {self.folder / FINISHED} to have them trained again"
             )
 
+    @property
+    def _file(self) -> ScoresFile:
+        return ScoresFile(self.folder / SCORES, len(self.header.signals), self.header.examples)
+
     def _finished(self) -> set[int]:
         """Every model that is marked, those beyond the number asked for too."""
-        folder, path = self.folder / FINISHED, self.folder / SCORES
-        with _reading(folder):
+        folder = self.folder / FINISHED
+        with reading(folder):
             finished = {int(entry.name) for entry in folder.iterdir() if entry.name.isascii() and entry.name.isdecimal()}
-            size = path.stat().st_size if path.exists() else 0
-        length = self.header.examples * DTYPE.itemsize
-        cut = sorted(model for model in finished if (model + 1) * length > size)
+        cut, size = self._file.cut(finished)
         if cut:
             raise RunError(
-                f"{path}: damaged, its {size:,} bytes are too few for models {_some(cut)}, which are marked as finished; restore it from "
-                f"a backup, or delete their files in {folder} to have them trained again"
+                f"{self._file.path}: damaged, its {size:,} bytes are too few for models {_some(cut)}, which are marked as finished; "
+                f"restore it from a backup, or delete their files in {folder} to have them trained again"
             )
         return finished
 
@@ -255,64 +264,12 @@ class ScoreStore:
             raise InputError(f"stop is {last}, but the store has {self.header.examples} examples; give at most that")
         return first, last
 
-    def _row(self, model: int, scores: ArrayLike) -> Scores32:
-        if whole(model, "model", least=0) >= self.header.models:
-            raise InputError(f"model is {model}, but the store has {self.header.models}, counted from 0; open it with more")
-        return as_scores(scores, (self.header.examples,), what=f"scores of model {model}", finite=True)
-
-    def _rows(self, models: Iterable[int], start: int, stop: int) -> Iterator[tuple[int, Scores32]]:
-        """Each of these models with its scores of some examples, one at a time."""
-        path = self.folder / SCORES
-        with _reading(path):
-            for model in models:
-                offset = (model * self.header.examples + start) * DTYPE.itemsize
-                row = np.fromfile(path, dtype=DTYPE, count=stop - start, offset=offset)
-                if row.size != stop - start:
-                    raise RunError(f"{path}: damaged, it ends within model {model}; restore it from a backup")
-                yield model, row
-
     def _marker(self, model: int) -> Path:
         return self.folder / FINISHED / f"{model:05d}"
 
 
-def as_scores(values: ArrayLike, shape: tuple[int, ...], *, what: str, finite: bool) -> Scores32:
-    """Scores as they are stored, checked.
-
-    Args:
-        values: Real numbers.
-        shape: The shape that they must have.
-        what: What they are called in the message.
-        finite: Whether to refuse what is not finite, as float32.
-
-    Raises:
-        InputError: Names the shape that was given and the one expected, or how many scores are not finite.
-    """
-    given = np.asarray(values)
-    if given.shape != shape or given.dtype.kind not in "fiu":
-        raise InputError(f"{what}: shape {given.shape} of {given.dtype}, expected {shape} of real numbers")
-    with np.errstate(over="ignore"):
-        scores = np.ascontiguousarray(given, dtype=DTYPE)
-    broken = int(np.sum(~np.isfinite(scores))) if finite else 0
-    if broken:
-        raise InputError(f"{what}: {broken} of {scores.size} are not finite as float32; a model whose training diverged cannot be stored")
-    return scores
-
-
-def _checksum(row: Scores32) -> bytes:
-    return b"%08x\n" % zlib.crc32(row.data)
-
-
 def _some(models: list[int]) -> str:
     return ", ".join(map(str, models[:8])) + (", ..." if len(models) > 8 else "")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Says in words what keeps a file from being read."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"{error.filename or path}: cannot be read ({error.strerror}); restore it from a backup, or its rights") from error
 
 
 @contextmanager
