@@ -23,7 +23,18 @@ CATALOG: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "mechanism": MappingProxyType(
             {"none": "holdfast.privacy:non_private", "dp-sgd": "holdfast.privacy:dp_sgd", "edp-sgd": "holdfast.privacy:edp_sgd"}
         ),
-        "attack": MappingProxyType({"loss-threshold": "holdfast.audit:loss_threshold"}),
+        "attack": MappingProxyType(
+            {
+                "loss-threshold": "holdfast.audit:loss_threshold",
+                "lira": "holdfast.audit.shadow.membership:LIRA",
+                "lira-offline": "holdfast.audit.shadow.membership:LIRA_OFFLINE",
+                "rmia": "holdfast.audit.shadow.membership:RMIA",
+                "rmia-offline": "holdfast.audit.shadow.membership:RMIA_OFFLINE",
+                "difficulty-calibration": "holdfast.audit.shadow.membership:DIFFICULTY",
+                "attack-r": "holdfast.audit.shadow.membership:ATTACK_R",
+                "shadow-classifier": "holdfast.audit.shadow.membership:SHADOW_CLASSIFIER",
+            }
+        ),
     }
 )
 

@@ -5,6 +5,7 @@ from holdfast.audit.bounds import AuditPlan, Guesses, one_run_epsilon, one_run_g
 from holdfast.audit.games import MembershipGame
 from holdfast.audit.lower_bounds import EpsilonBound, epsilon_from_errors, registered_bound
 from holdfast.audit.membership import loss_threshold
+from holdfast.audit.one_run_audit import one_run_audit
 from holdfast.audit.scores import Scores
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "audit",
     "epsilon_from_errors",
     "loss_threshold",
+    "one_run_audit",
     "one_run_epsilon",
     "one_run_gaussian_epsilon",
     "plan",

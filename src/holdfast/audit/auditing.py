@@ -1,4 +1,4 @@
-"""One call that attacks a model in several ways and holds its promise to what they find."""
+"""One call that tests a model in several ways and holds its promise to what they find."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from holdfast.audit.leakage import GroupedScores, risk_evidence, score_histograms
+from holdfast.audit.one_run_audit import one_run_audit
 from holdfast.audit.scores import Scores
 from holdfast.audit.verdicts import judge_together
 from holdfast.core.claim import PrivacyClaim
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Evidence
+from holdfast.data.coin_canaries import CoinCanaries
 from holdfast.data.dataset import Dataset
 
 MOST_GROUPS = 40
@@ -36,43 +38,62 @@ def audit(
     subject: str,
     level: float = 0.95,
     records: int = 0,
+    canaries: CoinCanaries | None = None,
 ) -> Evidence:
     """Attacks a model, and gives one verdict on its promise.
 
     Args:
         fitted: The model, with the access that the attacks need.
-        members: Examples that it was trained on.
+        members: Examples that it was trained on: the real ones alone (`canaries.rest`) where canaries were planted.
         nonmembers: Examples that it never saw, drawn from the same population.
-        attacks: At least one; each is another test of the promise, so they share the chance of error.
+        attacks: At least one, or none where there are canaries; each is another test of the promise, so they share the chance of
+            error.
         claim: The promise, or None where there is none.
         subject: The run that was attacked.
-        level: Confidence of the intervals, and of the verdict over all attacks together.
+        level: Confidence of the intervals, and of the verdict over all tests together.
         records: How many of the members at most risk to list, by hash. None by default: the list concerns persons.
+        canaries: Canaries by fair coins, where the model was trained on `canaries.train`; the audit of the one run by them is one
+            more test of the promise, see `one_run_audit`.
 
     Returns:
-        The evidence of every attack, whole, by group where the data have groups, and as histograms; one verdict where there is a
-        claim.
+        The evidence of every attack, whole, by group where the data have groups, and as histograms; that of the canaries; one
+        verdict where there is a claim.
 
     Raises:
-        InputError: For no attack, and whatever the attacks refuse.
+        InputError: For no attack and no canaries, and whatever the attacks and `one_run_audit` refuse.
 
     Guarantee:
-        A true claim is contradicted with probability at most 1 - level, under the conditions of `registered_bound`.
+        A true claim is contradicted with probability at most 1 - level, under the conditions of `registered_bound` and, where there
+        are canaries, of `one_run_audit`.
     """
-    if not attacks:
-        raise InputError("no attack is given; name at least one, such as 'loss-threshold'")
-    each = 1 - (1 - level) / len(attacks)
+    tests = len(attacks) + (canaries is not None)
+    if not tests:
+        raise InputError("no attack is given; name at least one, such as 'loss-threshold', or plant canaries")
+    if canaries is not None and members.content_hash == canaries.train.content_hash:
+        raise InputError("the canaries stand among the members, and words alone would tell them; give the real ones (canaries.rest)")
+    each = 1 - (1 - level) / tests
     scored = [attack(fitted, members=members, nonmembers=nonmembers) for attack in attacks]
     names = [scores.attack for scores in scored]
     if len(set(names)) < len(names):
         raise InputError(f"the attacks are called {', '.join(names)}; give each once, or their figures could not be told apart")
     parts = [scores.evidence(claim, subject=subject, level=level, bound_level=each) for scores in scored]
-    found = parts[0]
-    for part in parts[1:]:  # what is known of the rows is the same for every attack
+    found = Evidence()
+    for part in parts:  # what is known of the rows is the same for every attack
         known = found.estimate("blind_auc") is not None
         found += replace(part, estimates=tuple(one for one in part.estimates if one.name != "blind_auc" or not known))
     for scores in scored:
         found += _in_detail(scores, members, nonmembers, subject=subject, level=level, records=records)
+    if canaries is not None:
+        found += one_run_audit(
+            fitted,
+            canaries=canaries.candidates,
+            included=canaries.included,
+            claim=claim,
+            subject=subject,
+            level=level,
+            bound_level=each,
+            copies=canaries.copies,
+        )
     verdicts = (judge_together(found.verdicts, level=level),) if claim is not None else ()
     return replace(found, verdicts=verdicts, notes=tuple(dict.fromkeys(found.notes)))
 

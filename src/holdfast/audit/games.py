@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -25,13 +25,17 @@ MOST_ROWS = 5000
 Row = tuple[tuple[str, ...], ...]
 """Words, label and tags: all of a row that a model is trained on."""
 
+WORDS = 0
+"""Where the words stand in a row."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MembershipGame:
     """The two sides of a membership game, before any model is asked.
 
     Args:
-        members_alone: True for each member whose row occurs once in members and non-members together, (n1,).
+        members_alone: True for each member that a promise about single examples speaks of, (n1,): its row occurs once in members
+            and non-members together, and the model has no word, label or tag from it alone.
         nonmembers_alone: The same for each non-member, (n0,).
         overlap: Non-members whose row also occurs among the members.
         blind: How well a classifier that sees the rows but no model tells the two sides apart; see `blind_auc`.
@@ -43,15 +47,20 @@ class MembershipGame:
     blind: Estimate
 
     @classmethod
-    def between(cls, members: Dataset, nonmembers: Dataset) -> Self:
+    def between(cls, members: Dataset, nonmembers: Dataset, *, min_count: int | None = None) -> Self:
         """Compares the rows of both sides.
 
         A row is what a model is trained on: words, label and tags. Which rows are alone does not depend on the side that they
         stand on, so if the two sides were drawn alike, so were their lone rows.
 
+        Rows with a label or tag that no *other* member has are left out with the copies, and where the vocabulary was read off
+        the members, those with such a word. A promise takes labels and vocabulary for public, yet a member that brought a word
+        into it is told from a non-member by that word alone, however private the training was.
+
         Args:
-            members: Rows that the model was trained on.
+            members: All rows that the model was trained on, or a sample of them.
             nonmembers: Rows that it never saw, drawn in the same way.
+            min_count: How often a word stands in the members to be known to the model; None for a public vocabulary.
 
         Raises:
             InputError: For fewer than two rows on a side, or where every non-member is also a member.
@@ -66,12 +75,22 @@ class MembershipGame:
                 f"each of the {len(outside):,} non-members also stands among the {len(inside):,} members, word for word; "
                 "give as non-members rows that the model was not trained on"
             )
+        names = KnownNames.of(inside, min_count=min_count)
+        alone, sides = [], []
+        for rows, own in ((inside, True), (outside, False)):
+            lone = [count[row] == 1 and names.hold(row, own=own) for row in rows]
+            alone.append(np.array(lone, dtype=np.bool_))
+            sides.append([row for row, kept in zip(rows, lone, strict=True) if kept])
         return cls(
-            members_alone=np.array([count[row] == 1 for row in inside]),
-            nonmembers_alone=np.array([count[row] == 1 for row in outside]),
+            members_alone=alone[0],
+            nonmembers_alone=alone[1],
             overlap=sum(row in known for row in outside),
-            blind=blind_auc([row for row in inside if count[row] == 1], [row for row in outside if count[row] == 1]),
+            blind=blind_auc(*sides),
         )
+
+    def of_rows(self, members: NDArray[np.int64], nonmembers: NDArray[np.int64]) -> Self:
+        """The game among some of the rows, judged as before: by all rows that the model was trained on."""
+        return replace(self, members_alone=self.members_alone[members], nonmembers_alone=self.nonmembers_alone[nonmembers])
 
     @property
     def told_apart(self) -> bool:
@@ -88,12 +107,13 @@ class MembershipGame:
         """What a reader must know of the two sides, in sentences."""
         said = []
         rows = self.members_alone.size + self.nonmembers_alone.size
-        copies = rows - int(self.members_alone.sum() + self.nonmembers_alone.sum())
-        if copies:
+        others = rows - int(self.members_alone.sum() + self.nonmembers_alone.sum())
+        if others:
             said.append(
-                f"{copies:,} of {rows:,} audited examples have the words, label and tags of another one, {self.overlap:,} non-members "
-                "those of a member. They count in AUC, TPR and ROC, but not in the lower bound on epsilon, because a promise about one "
-                "example says less about several equal ones."
+                f"{others:,} of {rows:,} audited examples have the words, label and tags of another one ({self.overlap:,} non-members "
+                "those of a member), or a word, label or tag that the model has from them alone. They count in AUC, TPR and ROC, but not "
+                "in the lower bound on epsilon: a promise about one example says less about several equal ones, and takes the vocabulary "
+                "for public."
             )
         if self.blind.missing is not None:
             said.append(f"Whether members and non-members differ in more than membership was not checked: {self.blind.missing}.")
@@ -105,6 +125,39 @@ class MembershipGame:
         else:
             said.append(f"A classifier that never asks the model does not tell members from non-members ({self.blind_words}).")
         return tuple(said)
+
+
+@dataclass(frozen=True, eq=False)
+class KnownNames:
+    """The words, labels and tags of the training rows, and how often each stands there.
+
+    Args:
+        counts: By kind and name.
+        min_count: How often a word must stand in rows other than the one that is asked about; None where words do not matter.
+    """
+
+    counts: Counter[tuple[int, str]]
+    min_count: int | None
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], *, min_count: int | None) -> Self:
+        """Counts the names of the training rows."""
+        return cls(Counter(name for row in rows for name in _names(row)), min_count)
+
+    def hold(self, row: Row, *, own: bool) -> bool:
+        """Whether all names of a row stand often enough in training rows other than itself.
+
+        Args:
+            row: The row.
+            own: Whether it is one of the training rows.
+        """
+        times = Counter(_names(row))
+        words = 0 if self.min_count is None else self.min_count
+        return all(self.counts[name] - own * there >= (words if name[0] == WORDS else 1) for name, there in times.items())
+
+
+def _names(row: Row) -> Iterator[tuple[int, str]]:
+    return ((kind, name) for kind, names in enumerate(row) for name in names)
 
 
 def blind_auc(members: Sequence[Row], nonmembers: Sequence[Row]) -> Estimate:

@@ -7,7 +7,7 @@ import numpy as np
 from holdfast.audit.games import MembershipGame
 from holdfast.audit.intervals import Floats
 from holdfast.audit.scores import Scores
-from holdfast.core.access import Losses
+from holdfast.core.access import Losses, min_count_of
 from holdfast.core.errors import InputError
 from holdfast.data.dataset import Dataset
 
@@ -37,17 +37,11 @@ def loss_threshold(fitted: Losses, *, members: Dataset, nonmembers: Dataset) -> 
         Yeom, Giacomelli, Fredrikson, Jha 2018, "Privacy risk in machine learning: analyzing the connection to overfitting",
         arXiv 1709.01604, the adversary that thresholds the loss.
     """
-    game = MembershipGame.between(members, nonmembers)
-    probe = _probe(fitted, members)
-    losses = _losses(fitted, members, "members")
-    if not np.allclose(losses[: probe.size], probe, rtol=1e-3, atol=1e-4):
-        raise InputError(
-            f"the loss of an example changes with the examples beside it, by up to {np.max(np.abs(losses[: probe.size] - probe)):.3g}; "
-            "put batch normalisation in evaluation mode and mask the padding"
-        )
+    game = MembershipGame.between(members, nonmembers, min_count=min_count_of(fitted))
+    losses = checked_losses(fitted, members, what="members")
     return Scores(
         members=-losses,
-        nonmembers=-_losses(fitted, nonmembers, "non-members"),
+        nonmembers=-checked_losses(fitted, nonmembers, what="non-members"),
         attack="loss threshold",
         access="black-box: losses",
         reference="Yeom et al. 2018, arXiv 1709.01604",
@@ -55,10 +49,34 @@ def loss_threshold(fitted: Losses, *, members: Dataset, nonmembers: Dataset) -> 
     )
 
 
-def _probe(fitted: Losses, members: Dataset) -> Floats:
-    """Losses of a few members; refused where asking twice gives two answers, as a model with dropout in training mode does."""
-    few = members.take(np.arange(min(PROBE, len(members))))
-    first, second = _losses(fitted, few, "members"), _losses(fitted, few, "members")
+def checked_losses(fitted: Losses, data: Dataset, *, what: str) -> Floats:
+    """The loss of each example, (n,), refused where it cannot be a score.
+
+    The losses of the first `PROBE` examples are asked for twice more, by themselves: a model whose answers differ was left in
+    training mode, or lets the loss of an example depend on the others of the call.
+
+    Args:
+        fitted: Whatever gives losses in evaluation mode.
+        data: The examples, at least one.
+        what: What they are called in an error, such as "members".
+
+    Raises:
+        InputError: For losses that change, are not finite, or are not one for each example.
+    """
+    probe = _probe(fitted, data, what)
+    losses = _losses(fitted, data, what)
+    if not np.allclose(losses[: probe.size], probe, rtol=1e-3, atol=1e-4):
+        raise InputError(
+            f"the loss of an example changes with the examples beside it, by up to {np.max(np.abs(losses[: probe.size] - probe)):.3g}; "
+            "put batch normalisation in evaluation mode and mask the padding"
+        )
+    return losses
+
+
+def _probe(fitted: Losses, data: Dataset, what: str) -> Floats:
+    """Losses of a few examples; refused where asking twice gives two answers, as a model with dropout in training mode does."""
+    few = data.take(np.arange(min(PROBE, len(data))))
+    first, second = _losses(fitted, few, what), _losses(fitted, few, what)
     if not np.allclose(first, second, rtol=1e-4, atol=1e-6):
         raise InputError(
             f"two identical calls give losses that differ by up to {np.max(np.abs(first - second)):.3g}; the model seems to be in training "
@@ -67,11 +85,11 @@ def _probe(fitted: Losses, members: Dataset) -> Floats:
     return first
 
 
-def _losses(fitted: Losses, data: Dataset, side: str) -> Floats:
+def _losses(fitted: Losses, data: Dataset, what: str) -> Floats:
     losses = np.asarray(fitted.losses(data), dtype=np.float64)
     if losses.shape != (len(data),):
-        raise InputError(f"losses of the {side} have shape {losses.shape}, expected ({len(data)},): one loss for each example")
+        raise InputError(f"losses of the {what} have shape {losses.shape}, expected ({len(data)},): one loss for each example")
     broken = int(np.sum(~np.isfinite(losses)))
     if broken:
-        raise InputError(f"{broken} of {len(data)} losses of the {side} are not finite; the model is broken, or its loss overflows on them")
+        raise InputError(f"{broken} of {len(data)} losses of the {what} are not finite; the model is broken, or its loss overflows on them")
     return losses

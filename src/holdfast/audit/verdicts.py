@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from holdfast.audit.games import MembershipGame
 from holdfast.audit.intervals import Floats
@@ -12,6 +13,35 @@ from holdfast.core.claim import OUTCOMES, Outcome, PrivacyClaim, Verdict
 
 MOST_EXAMPLES = 10**8
 """More than anyone has for one side of an audit; a test that needs more is called out of reach."""
+
+
+class Bound(Protocol):
+    """A lower bound on epsilon for single examples, as a verdict needs it; see `EpsilonBound` for what each part means."""
+
+    @property
+    def value(self) -> float:
+        """What is proved, in nats."""
+        ...
+
+    @property
+    def detectable(self) -> float:
+        """What a test without a single error would have proved."""
+        ...
+
+    @property
+    def delta(self) -> float:
+        """The delta at which epsilon is bounded."""
+        ...
+
+    @property
+    def level(self) -> float:
+        """One-sided confidence."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """The procedure in one phrase."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +98,45 @@ def judge(examination: Examination, claim: PrivacyClaim) -> Verdict:
     """
     bound = examination.bound
     if claim.unit != "example":
-        return _verdict(claim, "not testable", f"the promise is made for each {claim.unit}, the attack tests single examples", None)
+        return not_testable(claim, f"the promise is made for each {claim.unit}, the attack tests single examples")
     if bound is None:
-        return _verdict(claim, "not testable", examination.obstacle, None)
+        return not_testable(claim, examination.obstacle)
+    reach = f"an attack without an error on these {examination.examples:,} examples would show {bound.detectable:.3g}"
+    return hold_against(bound, claim, shown="the attack shows", reach=reach, cure=_cure(claim.epsilon, bound))
+
+
+def hold_against(bound: Bound, claim: PrivacyClaim, *, shown: str, reach: str, cure: str, expected: str = "") -> Verdict:
+    """Holds a lower bound for single examples against a promise for single examples.
+
+    Args:
+        bound: What was proved.
+        claim: The promise.
+        shown: Who shows it, such as "the attack shows".
+        reach: What a test without an error would have shown, in a clause with a verb.
+        cure: What would make an untestable promise testable.
+        expected: What was to be expected of a promise that holds, in a clause with a verb, or empty.
+
+    Returns:
+        "contradicted" where the bound is above the claimed epsilon, "not testable" where it could not have been; else "not
+        contradicted".
+    """
     surely = f"{bound.value:.3g} at delta {bound.delta:g} ({bound.level:.0%} confidence)"
     promise = f"the promised {claim.epsilon:.3g}"
     if bound.value > claim.epsilon:
-        return _verdict(claim, "contradicted", f"the attack shows that epsilon is at least {surely}, above {promise}", bound)
-    reach = f"an attack without an error on these {examination.examples:,} examples would show {bound.detectable:.3g}"
+        return _verdict(claim, "contradicted", f"{shown} that epsilon is at least {surely}, above {promise}", bound)
     if bound.detectable <= claim.epsilon:
-        return _verdict(claim, "not testable", f"even {reach}, not above {promise}; {_cure(claim.epsilon, bound)}", bound)
-    return _verdict(claim, "not contradicted", f"the lower bound on epsilon is {surely}, not above {promise}; {reach}", bound)
+        return _verdict(claim, "not testable", f"even {reach}, not above {promise}; {cure}", bound)
+    also = f"; {expected}" if expected else ""
+    return _verdict(claim, "not contradicted", f"the lower bound on epsilon is {surely}, not above {promise}; {reach}{also}", bound)
+
+
+def not_testable(claim: PrivacyClaim, why: str) -> Verdict:
+    """The verdict on a promise that there is no bound to hold against; `why` is one sentence without a full stop."""
+    return _verdict(claim, "not testable", why, None)
 
 
 def judge_together(verdicts: Sequence[Verdict], *, level: float) -> Verdict:
-    """One verdict on a claim from those of several attacks.
+    """One verdict on a claim from those of several attacks, the audit by canaries among them.
 
     Args:
         verdicts: On one claim, one for each attack, at least one; each made at a chance of error of (1 - level) over their number.
@@ -116,7 +170,7 @@ def _cure(epsilon: float, bound: EpsilonBound) -> str:
     return f"{needed:,} members and as many non-members would do"
 
 
-def _verdict(claim: PrivacyClaim, outcome: Outcome, reason: str, bound: EpsilonBound | None) -> Verdict:
+def _verdict(claim: PrivacyClaim, outcome: Outcome, reason: str, bound: Bound | None) -> Verdict:
     sentence = reason[0].upper() + reason[1:] + "."
     if bound is None:
         return Verdict(subject=claim.subject, outcome=outcome, reason=sentence)

@@ -13,16 +13,20 @@ from holdfast.cli.terminal import output
 from holdfast.cli.terminal.progress import shown
 
 if TYPE_CHECKING:
-    from holdfast.core.evidence import Evidence
+    from holdfast.core.evidence import Estimate, Evidence
     from holdfast.study.auditing import AuditPlan
 
 _TEXT = """\
 Attack a finished run and hold its promise to what the attacks find: contradicted,
 not contradicted, or not testable. What is found takes the place of earlier attacks
 in the run's record, so `holdfast report` shows it. Members are the training
-examples, non-members the test examples.
+examples, non-members the test examples. Attacks such as lira, rmia and
+shadow-classifier need shadow models: trainings like that of the run, on other
+halves of the data. Their scores are kept in the run, and an interrupted audit goes
+on where it stopped.
 
   holdfast audit study/runs/dp-sgd
+  holdfast audit study/runs/dp-sgd --attack lira --attack rmia --shadow-models 16
   holdfast audit study/runs/dp-sgd --attack loss-threshold --level 0.99 --json
   holdfast audit plan --epsilon 4 --delta 1e-5 --canaries 1000
 """
@@ -46,6 +50,7 @@ def add(commands: Commands[Any]) -> None:
     parser = command(actions, "run", run=run, help="attack a finished run and judge its promise", text=_TEXT)
     parser.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, or its id in the folder `runs`")
     parser.add_argument("--attack", action="append", metavar="NAME", help="an attack by name or path; may be repeated (loss-threshold)")
+    parser.add_argument("--shadow-models", type=int, default=0, metavar="N", help="train N for attacks such as lira; kept in the run")
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="confidence of intervals and verdict (default: 0.95)")
     parser.add_argument("--records", type=int, default=0, metavar="N", help="list so many members at most risk, by hash (default: 0)")
     parser.add_argument("--data", metavar="SOURCE", help="where the data are now (default: what the record says)")
@@ -61,11 +66,12 @@ def add(commands: Commands[Any]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Attacks the run; exit code 3 where its claim is contradicted."""
-    from holdfast.study.auditing import PHASES, audit_stored
+    from holdfast.study.auditing import PHASES, SHADOW_PHASES, AttackSettings, audit_stored
 
-    with shown(PHASES) as progress:
-        attacks = args.attack or ["loss-threshold"]
-        found = audit_stored(args.folder, attacks=attacks, level=args.level, records=args.records, source=args.data, on_progress=progress)
+    attacks = tuple(args.attack or ["loss-threshold"])
+    settings = AttackSettings(attacks=attacks, shadow_models=args.shadow_models, level=args.level, records=args.records)
+    with shown(SHADOW_PHASES if args.shadow_models else PHASES) as progress:
+        found = audit_stored(args.folder, settings=settings, source=args.data, on_progress=progress)
     contradicted = any(verdict.outcome == "contradicted" for verdict in found.verdicts)
     if args.json:
         output.document({"contradicted": contradicted, "evidence": found.to_json()})
@@ -74,23 +80,42 @@ def run(args: argparse.Namespace) -> int:
     return CONTRADICTED if contradicted else 0
 
 
+_FIGURES = {
+    "AUC": ("membership_auc", None),
+    "TPR at FPR .1": ("tpr_at_fpr", 0.1),
+    "at .01": ("tpr_at_fpr", 0.01),
+    "at .001": ("tpr_at_fpr", 0.001),
+    "advantage": ("membership_advantage", None),
+    "epsilon at least": ("epsilon_lower_bound", None),
+}
+"""The columns of the table of attacks: name and false positive rate of the estimate."""
+
+
 def _words(found: Evidence) -> list[str]:
-    """A line for each figure, and the verdict."""
-    lines = []
-    for one in found.estimates:
-        attack, fpr = one.conditions.get("attack"), one.conditions.get("fpr")
-        if "group" in one.conditions or "record" in one.conditions:
-            continue  # the page has them
-        attribute = one.conditions.get("attribute")
-        name = one.name.replace("_", " ") + ("" if fpr is None else f" {fpr:g}") + ("" if attribute is None else f" by {attribute}")
-        name += "" if attack is None else f" ({attack})"
-        if one.value is None:
-            lines.append(f"{name}: {one.missing}")
-        else:
-            band = "" if one.interval is None else f" [{one.interval.low:.3g}, {one.interval.high:.3g}]"
-            lines.append(f"{name}: {one.value:.3g}{band}")
+    """A row for each attack, a line for each other figure, and the verdict."""
+    whole = [one for one in found.estimates if not {"group", "record"} & one.conditions.keys()]  # the page has the others
+    figures = {(one.conditions.get("attack"), one.name, one.conditions.get("fpr")): one for one in whole}
+    attacks = [str(one.conditions["attack"]) for one in whole if one.name == "membership_auc"]
+    rows = [[attack, *(_cell(figures[attack, *figure]) for figure in _FIGURES.values())] for attack in attacks]
+    lines = [output.table(rows, heads=["attack", *_FIGURES])] if rows else []
+    tabled = {name for name, _ in _FIGURES.values()}
+    lines += [_line(one) for one in whole if one.name not in tabled]
+    if any(one.missing and "not resolvable" in one.missing for one in whole):
+        lines.append("not resolvable: too few non-members for that false positive rate; the page says how many would do")
     verdicts = [f"{verdict.subject}: {verdict.outcome}. {verdict.reason}" for verdict in found.verdicts]
     return [*lines, *(verdicts or ["no promise to test: the run was trained without noise"])]
+
+
+def _cell(one: Estimate) -> str:
+    if one.value is None:
+        return "not resolvable" if one.missing and one.missing.startswith("not resolvable") else "-"
+    return f"{one.value:.3g}" + ("" if one.interval is None else f" [{one.interval.low:.3g}, {one.interval.high:.3g}]")
+
+
+def _line(one: Estimate) -> str:
+    attack, attribute = one.conditions.get("attack"), one.conditions.get("attribute")
+    name = one.name.replace("_", " ") + ("" if attribute is None else f" by {attribute}") + ("" if attack is None else f" ({attack})")
+    return f"{name}: {one.missing if one.value is None else _cell(one)}"
 
 
 def run_plan(args: argparse.Namespace) -> int:

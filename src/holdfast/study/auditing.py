@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,23 +10,39 @@ import torch
 from numpy.typing import NDArray
 
 from holdfast import catalog, models
-from holdfast.audit import audit
 from holdfast.audit.bounds import METHODS, AuditPlan
 from holdfast.audit.bounds import plan as plan_audit
 from holdfast.core.claim import PrivacyClaim
-from holdfast.core.errors import InputError, RunError
+from holdfast.core.errors import RunError
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, Progress, silent
-from holdfast.data import Dataset, DataSplits, load_data
+from holdfast.data import Dataset, load_data
 from holdfast.models.registry import LoadedModel
 from holdfast.runs import RunFolder, RunRecord, RunStore
+from holdfast.study.attacking import SHADOWS, AttackSettings, AuditedData, attack_model, planted
+from holdfast.study.plan import AuditTable, StudyPlan
+from holdfast.study.shadowing import Recipe
+from holdfast.study.steps import make_mechanism
 from holdfast.tasks import EncodedDataset, Prediction, Task
-from holdfast.training import evaluation
+from holdfast.training import Encoding, evaluation
 
-__all__ = ["METHODS", "PHASES", "AuditPlan", "StoredRun", "audit_stored", "open_stored", "plan_audit"]
+__all__ = [
+    "METHODS",
+    "PHASES",
+    "SHADOW_PHASES",
+    "AttackSettings",
+    "AuditPlan",
+    "StoredRun",
+    "audit_stored",
+    "open_stored",
+    "plan_audit",
+]
 
 PHASES = {"data": 2.0, "attack": 8.0}
 """The phases that `audit_stored` reports progress for, each with its rough share of the time."""
+
+SHADOW_PHASES = {"data": 2.0, SHADOWS: 100.0, "attack": 8.0}
+"""The same with shadow models."""
 
 
 @dataclass(eq=False)
@@ -39,14 +54,14 @@ class StoredRun:
         record: Its record.
         task: What the model was trained for.
         model: The model with what makes its input.
-        data: What it was trained on, and what was held out.
+        audited: What it was trained on, and what was held out, with its canaries.
     """
 
     folder: RunFolder
     record: RunRecord
     task: Task
     model: LoadedModel
-    data: DataSplits
+    audited: AuditedData
     _encoded: dict[str, EncodedDataset] = field(default_factory=dict, repr=False)
 
     @property
@@ -61,6 +76,35 @@ class StoredRun:
     def predict(self, data: Dataset) -> list[Prediction]:
         """What the model predicts for each example."""
         return evaluation.predictions(self.task, self.model.module, self._as_seen(data), device=torch.device("cpu"))
+
+    @property
+    def vocabulary_min_count(self) -> int | None:
+        """See `core.access.OwnVocabulary`."""
+        return None if self.model.featuriser.vocabulary_is_public else getattr(self.model.settings, "min_count", 1)
+
+    @property
+    def confidence_names(self) -> tuple[str, ...]:
+        """What `confidences` gives, in order."""
+        return evaluation.confidence_names(self.task, self.model.labels)
+
+    def confidences(self, data: Dataset) -> NDArray[np.float64]:
+        """How sure the model is of each example, (n, F), in evaluation mode; see `core.access.Confidences`."""
+        return evaluation.confidences(self.task, self.model.module, self._as_seen(data), device=torch.device("cpu"))
+
+    def recipe(self) -> Recipe:
+        """How it was trained, read off the record."""
+        settings = self.record.settings
+        plan = StudyPlan.model_validate(
+            {name: settings[name] for name in ("data", "task", "training")} | {"title": self.record.name, "run": [settings["run"]]}
+        )
+        return Recipe(
+            task=self.task,
+            model=self.model.settings,
+            training=plan.training_settings(plan.run[0]),
+            mechanism=make_mechanism(plan, plan.run[0], self.audited.data.train),
+            encoding=Encoding(self.model.featuriser, self.model.labels),
+            data=self.audited.data,
+        )
 
     def _as_seen(self, data: Dataset) -> EncodedDataset:
         if data.content_hash not in self._encoded:
@@ -89,35 +133,29 @@ def open_stored(path: Path, *, source: str | None = None) -> StoredRun:
     if not {"task", "data"} <= settings.keys() or not (folder.path / "model").is_dir():
         raise RunError(f"{folder.path} holds no saved model with its settings; only runs of `holdfast run` and `train` can be audited")
     options = {name: value for name, value in settings["data"].items() if name != "source"}
-    data = load_data(settings["data"]["source"] if source is None else source, **options)
+    loaded = load_data(settings["data"]["source"] if source is None else source, **options)
+    audited = planted(loaded, AuditTable.model_validate(settings.get("audit", {})))
     trained = record.data["content_hash"]
-    if data.content_hash != trained:
+    if audited.data.content_hash != trained:
         raise RunError(
-            f"{folder.path} was trained on data with content {trained}, the source now has {data.content_hash}; members would not be "
-            "members: give the data as they were (--data)"
+            f"{folder.path} was trained on data with content {trained}, the source now has {audited.data.content_hash}; members would not "
+            "be members: give the data as they were (--data)"
         )
     task: Task = catalog.resolve("task", settings["task"]["name"])(**{k: v for k, v in settings["task"].items() if k != "name"})
-    return StoredRun(folder, record, task, models.load(folder.path / "model"), data)
+    return StoredRun(folder, record, task, models.load(folder.path / "model"), audited)
 
 
 def audit_stored(
-    path: Path,
-    *,
-    attacks: Sequence[str] = ("loss-threshold",),
-    level: float = 0.95,
-    records: int = 0,
-    source: str | None = None,
-    on_progress: OnProgress = silent,
+    path: Path, *, settings: AttackSettings | None = None, source: str | None = None, on_progress: OnProgress = silent
 ) -> Evidence:
     """Attacks a finished run and puts what was found into its record, in place of what earlier attacks found.
 
-    Members are the training examples, non-members the test examples.
+    Members are the training examples, non-members the test examples; with shadow models as many of the ones as of the others.
+    A run that was trained with canaries is audited by them too.
 
     Args:
         path: The run's folder, or its id in the folder `runs`.
-        attacks: Names or dotted paths of attacks, each once.
-        level: Confidence of the intervals, and of the verdict over all attacks together, in (0, 1).
-        records: How many of the members at most risk to list, by hash; the list concerns persons.
+        settings: How it is attacked; by its losses where nothing is said.
         source: Where the data are now; what the record says by default.
         on_progress: Told of each phase.
 
@@ -125,30 +163,24 @@ def audit_stored(
         The new evidence: every attack's figures, and one verdict where the run makes a claim.
 
     Raises:
-        InputError: For an unknown attack, one that is named twice, or a level outside (0, 1).
+        InputError: Whatever the attacks refuse.
         RunError: As `open_stored`.
+        TrainingStopped: If a shadow model cannot be trained; those that are finished are kept.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level is {level}; a confidence lies strictly between 0 and 1, such as .95")
-    if len(set(attacks)) < len(attacks):
-        raise InputError(f"attacks are {', '.join(attacks)}; name each once")
-    if records < 0:
-        raise InputError(f"records is {records}; give how many to list, 0 or more")
-    found = [catalog.resolve("attack", name) for name in attacks]
     on_progress(Progress(phase="data", done=0, total=1))
     stored = open_stored(path, source=source)
     on_progress(Progress(phase="data", done=1, total=1))
     on_progress(Progress(phase="attack", done=0, total=1))
-    data, record = stored.data, stored.record
-    evidence = audit(
+    record = stored.record
+    evidence = attack_model(
         stored,
-        members=data.train,
-        nonmembers=data.test,
-        attacks=found,
+        stored.recipe(),
+        stored.audited,
+        settings=settings or AttackSettings(),
         claim=stored.claim,
         subject=record.name,
-        level=level,
-        records=records,
+        folder=stored.folder.path,
+        on_progress=on_progress,
     )
     stored.folder.write(replace(record, evidence=_without_attacks(record.evidence) + evidence))
     on_progress(Progress(phase="attack", done=1, total=1))

@@ -16,6 +16,7 @@ from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.data import DataSplits, load_data
 from holdfast.report import ReportFiles, write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write
+from holdfast.study.attacking import AuditedData, planted
 from holdfast.study.plan import RunPlan, StudyPlan
 from holdfast.study.steps import attack_run, make_mechanism, resolved, share_run, train_run
 from holdfast.training.distributed import Group, joined
@@ -65,6 +66,7 @@ def run_study(
     resume: bool = False,
     only: str | None = None,
     report: bool = True,
+    page: bool = True,
     on_progress: OnProgress = silent,
 ) -> StudyResult:
     """Does everything that a study file asks for.
@@ -79,6 +81,7 @@ def run_study(
         resume: Take finished runs as they are and go on with an unfinished one; without it a folder with runs is refused.
         only: The name of one run to train, leaving the others out.
         report: Attack the models and write the report; else only train and evaluate.
+        page: Draw the page of the report; a study that draws a page of its own turns this off.
         on_progress: Told all the way.
 
     Returns:
@@ -95,34 +98,34 @@ def run_study(
     with joined() as group:
         if not group.first:
             return _follow(plan, chosen, group, resume=resume)
-        return _lead(plan, chosen, out, text=text, command=command, resume=resume, report=report, on_progress=on_progress)
+        result = _lead(plan, chosen, out, text=text, command=command, resume=resume, attack=report, on_progress=on_progress)
+        if not (report and page):
+            return result
+        with _phase("report", on_progress):
+            return replace(result, report=write_report(out / REPORT, *result.records, title=plan.title, study=text))
 
 
 def _lead(
-    plan: StudyPlan, chosen: Sequence[RunPlan], out: Path, *, text: str, command: str, resume: bool, report: bool, on_progress: OnProgress
+    plan: StudyPlan, chosen: Sequence[RunPlan], out: Path, *, text: str, command: str, resume: bool, attack: bool, on_progress: OnProgress
 ) -> StudyResult:
     """What the one process does, or the first of several."""
     for run in chosen:
         _check_folder(plan, run, out, resume=resume)
     with _phase("data", on_progress):
-        data = load_data(plan.data.source, **plan.data.options)
+        audited = planted(load_data(plan.data.source, **plan.data.options), plan.audit)
     for run in chosen:  # a batch larger than the data, say, is found before hours of training, not between them
-        make_mechanism(plan, run, data.train)
+        make_mechanism(plan, run, audited.data.train)
     atomic_write(out / STUDY, text)
     with _threads(plan.threads):
         records = tuple(
-            _one(plan, run, data, out, command=command, resume=resume, attack=report, on_progress=on_progress) for run in chosen
+            _one(plan, run, audited, out, command=command, resume=resume, attack=attack, on_progress=on_progress) for run in chosen
         )
-    if not report:
-        return StudyResult(records, None)
-    with _phase("report", on_progress):
-        files = write_report(out / REPORT, *records, title=plan.title, study=text)
-    return StudyResult(records, files)
+    return StudyResult(records, None)
 
 
 def _follow(plan: StudyPlan, chosen: Sequence[RunPlan], group: Group, *, resume: bool) -> StudyResult:
     """What every other process does: its share of each training, and nothing else."""
-    data = load_data(plan.data.source, **plan.data.options)
+    data = planted(load_data(plan.data.source, **plan.data.options), plan.audit).data
     with _threads(plan.threads):
         for run in chosen:
             if group.agree(False):
@@ -131,22 +134,22 @@ def _follow(plan: StudyPlan, chosen: Sequence[RunPlan], group: Group, *, resume:
 
 
 def _one(
-    plan: StudyPlan, run: RunPlan, data: DataSplits, out: Path, *, command: str, resume: bool, attack: bool, on_progress: OnProgress
+    plan: StudyPlan, run: RunPlan, audited: AuditedData, out: Path, *, command: str, resume: bool, attack: bool, on_progress: OnProgress
 ) -> RunRecord:
     folder = RunFolder(out / RUNS / run.name)
     if resume:
         folder.tidy()
-    finished = _finished(folder, data) if resume else None
+    finished = _finished(folder, audited.data) if resume else None
     kept = finished is not None and bool(finished.evidence.verdicts or finished.evidence.estimate("membership_auc") or not attack)
     if not Group.current().agree(not kept):
         assert finished is not None
         on_progress(Progress(phase=f"train {run.name}", done=1, total=1, note="kept"))
         on_progress(Progress(phase=f"measure {run.name}", done=1, total=1, note="kept"))
         return finished
-    fitted, record = train_run(plan, run, data, folder, command=command, resume=resume, on_progress=on_progress)
+    fitted, record = train_run(plan, run, audited.data, folder, command=command, resume=resume, on_progress=on_progress)
     if attack:
         with _phase(f"measure {run.name}", on_progress):
-            record = record.adding(attack_run(plan, fitted, data))
+            record = record.adding(attack_run(plan, run, fitted, audited, folder, on_progress=on_progress))
     record = replace(record, status="finished")
     folder.write(record)
     return record

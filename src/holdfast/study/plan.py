@@ -125,10 +125,22 @@ _KEYS: Mapping[MechanismName, tuple[set[str], set[str]]] = {  # what each mechan
 }
 
 
-class AuditPlan(_Table):
-    """``[audit]``: how the trained models are attacked."""
+class AuditTable(_Table):
+    """``[audit]``: how the trained models are attacked.
+
+    Args:
+        attacks: Names or dotted paths of attacks.
+        shadow_models: How many shadow models those of them get that need any; each costs about as much as the run.
+        canaries: How many canaries are made, each of which is trained on if a fair coin says so; 0 for none.
+        canary_kind: "label-noise" or "random-words"; see `coin_canaries`.
+        canary_seed: Of canaries and coins.
+    """
 
     attacks: tuple[str, ...] = ("loss-threshold",)
+    shadow_models: int = 0
+    canaries: int = Field(default=0, ge=0)
+    canary_kind: Literal["label-noise", "random-words"] = "label-noise"
+    canary_seed: int = Field(default=0, ge=0)
 
 
 class StudyPlan(_Table):
@@ -152,7 +164,7 @@ class StudyPlan(_Table):
     model: ModelPlan = ModelPlan()
     training: TrainingPlan = TrainingPlan()
     run: tuple[RunPlan, ...] = Field(min_length=1)
-    audit: AuditPlan = AuditPlan()
+    audit: AuditTable = AuditTable()
     threads: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -223,12 +235,12 @@ def parse_plan(text: str, *, origin: str, folder: Path) -> StudyPlan:
 def _check_parts(plan: StudyPlan, origin: str) -> None:
     """Has every part look at its own options now, not after the run before it has trained."""
     from holdfast.data import load_data
+    from holdfast.study.attacking import AttackSettings
 
     _check_options(f"{origin}: [data]", plan.data.options, load_data)
     _check_options(f"{origin}: [task]", plan.task.options, catalog.resolve("task", plan.task.name))
     catalog.resolve("task", plan.task.name)(**plan.task.options)
-    for attack in plan.audit.attacks:
-        catalog.resolve("attack", attack)
+    AttackSettings(attacks=plan.audit.attacks, shadow_models=plan.audit.shadow_models)
     for run in plan.run:
         plan.training_settings(run)
         plan.model_settings(run)
@@ -272,7 +284,7 @@ def _anchored(source: str, folder: Path) -> str:
     return f"{kind}:{folder / rest}"
 
 
-_TABLES: Mapping[str, type[BaseModel]] = {"training": TrainingPlan, "run": RunPlan, "audit": AuditPlan}
+_TABLES: Mapping[str, type[BaseModel]] = {"training": TrainingPlan, "run": RunPlan, "audit": AuditTable}
 
 
 def _worded(item: Mapping[str, Any]) -> str:

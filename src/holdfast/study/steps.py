@@ -6,16 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 from holdfast import catalog, models, privacy
-from holdfast.audit import audit
 from holdfast.core.errors import Interrupted, TrainingStopped
 from holdfast.core.evidence import Evidence
-from holdfast.core.progress import OnProgress
+from holdfast.core.progress import OnProgress, silent
 from holdfast.data import Dataset, DataSplits
 from holdfast.privacy import Mechanism
 from holdfast.runs import RunFolder, RunRecord
+from holdfast.study.attacking import AttackSettings, AuditedData, attack_model
 from holdfast.study.plan import CLIPPING_KEYS, RunPlan, StudyPlan
+from holdfast.study.shadowing import Recipe
 from holdfast.tasks import Task
-from holdfast.training import FittedModel, new_record, train
+from holdfast.training import Encoding, FittedModel, new_record, train
 from holdfast.training.checkpoints import read_ledger
 
 
@@ -85,12 +86,22 @@ def share_run(plan: StudyPlan, run: RunPlan, data: DataSplits, *, resume: bool) 
     )
 
 
-def attack_run(plan: StudyPlan, fitted: FittedModel, data: DataSplits) -> Evidence:
-    """Attacks one fitted model with every attack of the plan."""
-    attacks = [catalog.resolve("attack", name) for name in plan.audit.attacks]
-    if not attacks:
-        return Evidence()
-    return audit(fitted, members=data.train, nonmembers=data.test, attacks=attacks, claim=fitted.claim, subject=fitted.name)
+def attack_run(
+    plan: StudyPlan, run: RunPlan, fitted: FittedModel, audited: AuditedData, folder: RunFolder, *, on_progress: OnProgress = silent
+) -> Evidence:
+    """Attacks one fitted model with every attack of the plan, and by its canaries."""
+    recipe = Recipe(
+        task=fitted.task,
+        model=plan.model_settings(run),
+        training=plan.training_settings(run),
+        mechanism=fitted.mechanism,
+        encoding=Encoding(fitted.featuriser, fitted.labels),
+        data=audited.data,
+    )
+    settings = AttackSettings(attacks=plan.audit.attacks, shadow_models=plan.audit.shadow_models)
+    return attack_model(
+        fitted, recipe, audited, settings=settings, claim=fitted.claim, subject=fitted.name, folder=folder.path, on_progress=on_progress
+    )
 
 
 def spent_at_most(folder: RunFolder) -> dict[str, float] | None:
@@ -118,5 +129,5 @@ def resolved(plan: StudyPlan, run: RunPlan) -> dict[str, Any]:
         "training": {key: plan.setting(run, key) for key in ("epochs", "batch_size", "seed")}
         | dict(plan.training_settings(run).describe()),
         "run": run.model_dump(exclude_none=True),
-        "audit": plan.audit.model_dump(mode="json"),
+        "audit": plan.audit.model_dump(mode="json", exclude_defaults=True) | {"attacks": list(plan.audit.attacks)},
     }

@@ -15,7 +15,7 @@ from holdfast.cli import main
 from holdfast.core.errors import InputError, RunError
 from holdfast.runs import RunFolder
 from holdfast.study import parse_plan, run_study
-from holdfast.study.auditing import PHASES, audit_stored, open_stored
+from holdfast.study.auditing import PHASES, AttackSettings, audit_stored, open_stored
 
 STUDY = """
 title = "Two ways"
@@ -83,7 +83,7 @@ def test_the_same_figures_as_when_it_was_trained(trained, runs):
 def test_new_attacks_take_the_place_of_old_ones(runs, knowing):
     folder = RunFolder(runs / "dp-sgd")
     before = folder.read()
-    found = audit_stored(runs / "dp-sgd", attacks=["perfect"])
+    found = audit_stored(runs / "dp-sgd", settings=AttackSettings(attacks=("perfect",)))
     after = folder.read()
     assert {e.conditions["attack"] for e in after.evidence.estimates if "attack" in e.conditions} == {"perfect"}
     assert after.evidence.verdicts == found.verdicts
@@ -106,7 +106,8 @@ def test_a_contradicted_claim_ends_with_code_three(runs, knowing, capsys):
     assert document["evidence"]["verdicts"][0]["outcome"] == "contradicted"
     assert main(["audit", "run", str(runs / "dp-sgd")]) == 0
     printed = capsys.readouterr().out
-    assert "membership auc (loss threshold): " in printed
+    assert "epsilon at least" in printed
+    assert "loss threshold" in printed
     assert f"holdfast report {runs / 'dp-sgd'}" in printed
 
 
@@ -116,14 +117,14 @@ def test_a_run_without_a_promise_has_no_verdict(runs, capsys):
 
 
 def test_the_report_shows_what_was_found(runs, knowing, tmp_path):
-    audit_stored(runs / "dp-sgd", attacks=["perfect"])
+    audit_stored(runs / "dp-sgd", settings=AttackSettings(attacks=("perfect",)))
     assert main(["report", str(runs / "dp-sgd"), "--out", str(tmp_path / "trust.html")]) == 0
     assert "perfect" in (tmp_path / "trust.html").read_text()
 
 
 def test_leakage_by_group_is_part_of_an_audit(runs, tmp_path, capsys):
     found = audit_stored(runs / "dp-sgd")
-    data = open_stored(runs / "dp-sgd").data
+    data = open_stored(runs / "dp-sgd").audited.data
     assert data.train.group_names
     for name in data.train.group_names:
         own = [e for e in found.estimates if e.name == "group_auc" and e.conditions["attribute"] == name]
@@ -151,7 +152,7 @@ def test_records_at_most_risk_are_listed_by_hash_where_asked_for(runs, tmp_path,
     document = json.loads(capsys.readouterr().out)
     listed = [e["conditions"]["record"] for e in document["evidence"]["estimates"] if e["name"] == "record_fpr"]
     assert len(listed) == 3
-    assert not {*listed} & {*open_stored(runs / "dp-sgd").data.train.user_ids()}
+    assert not {*listed} & {*open_stored(runs / "dp-sgd").audited.data.train.user_ids()}
     assert main(["report", str(runs / "dp-sgd"), "--out", str(tmp_path / "trust.html")]) == 0
     page = (tmp_path / "trust.html").read_text()
     assert "Records at most risk" in page
@@ -161,15 +162,15 @@ def test_records_at_most_risk_are_listed_by_hash_where_asked_for(runs, tmp_path,
 
 def test_an_attribute_with_many_values_gets_no_figures(trained, monkeypatch):
     monkeypatch.setattr("holdfast.audit.auditing.MOST_GROUPS", 1)
-    data = open_stored(trained[1] / "runs" / "dp-sgd").data
+    data = open_stored(trained[1] / "runs" / "dp-sgd").audited.data
     found = audit(perfect, members=data.train, nonmembers=data.test, attacks=[perfect], claim=None, subject="x")
     assert not [e for e in found.estimates if "group" in e.conditions]
     assert sum("too many for figures by group" in note for note in found.notes) == len(data.train.group_names)
 
 
 def test_several_attacks_share_the_chance_of_error(runs, knowing):
-    alone = audit_stored(runs / "dp-sgd", attacks=["perfect"])
-    both = audit_stored(runs / "dp-sgd", attacks=["perfect", "loss-threshold"])
+    alone = audit_stored(runs / "dp-sgd", settings=AttackSettings(attacks=("perfect",)))
+    both = audit_stored(runs / "dp-sgd", settings=AttackSettings(attacks=("perfect", "loss-threshold")))
     (one,), (joint,) = alone.verdicts, both.verdicts
     assert joint.level == 0.95
     assert joint.detectable < one.detectable
@@ -187,9 +188,9 @@ def test_progress_covers_every_phase(runs):
 
 def test_a_stored_run_predicts_as_the_fitted_one(runs, trained):
     stored = open_stored(runs / "dp-sgd")
-    assert len(stored.predict(stored.data.test)) == 60
+    assert len(stored.predict(stored.audited.data.test)) == 60
     assert stored.claim == trained[0].records[1].evidence.claims[0]
-    scores = loss_threshold(stored, members=stored.data.train, nonmembers=stored.data.test)
+    scores = loss_threshold(stored, members=stored.audited.data.train, nonmembers=stored.audited.data.test)
     assert 0 < special.expit(scores.auc().value) < 1
 
 
@@ -226,12 +227,12 @@ def test_what_cannot_be_audited_is_refused(runs, change, said):
 
 def test_bad_arguments_are_refused(runs, capsys):
     with pytest.raises(InputError, match="did you mean 'loss-threshold'"):
-        audit_stored(runs / "dp-sgd", attacks=["loss-treshold"])
+        audit_stored(runs / "dp-sgd", settings=AttackSettings(attacks=("loss-treshold",)))
     with pytest.raises(InputError, match="name each once"):
-        audit_stored(runs / "dp-sgd", attacks=["loss-threshold"] * 2)
+        audit_stored(runs / "dp-sgd", settings=AttackSettings(attacks=("loss-threshold",) * 2))
     for level in (0, 1, 95):
         with pytest.raises(InputError, match="strictly between 0 and 1"):
-            audit_stored(runs / "dp-sgd", level=level)
+            audit_stored(runs / "dp-sgd", settings=AttackSettings(level=level))
     assert main(["audit", str(runs / "dp-sdg")]) == 2
     assert "there is no run 'dp-sdg'" in capsys.readouterr().err
     assert main(["audit"]) == 2

@@ -1,0 +1,174 @@
+"""The attacks of a study on one model: by what they need, on which rows, with which canaries, judged together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from holdfast import catalog
+from holdfast.audit import Scores, audit
+from holdfast.audit.auditing import Attack
+from holdfast.audit.shadow.membership import ShadowAttack
+from holdfast.core.access import min_count_of
+from holdfast.core.claim import PrivacyClaim
+from holdfast.core.errors import InputError
+from holdfast.core.evidence import Evidence
+from holdfast.core.progress import OnProgress, Progress, silent
+from holdfast.core.randomness import Streams
+from holdfast.data import CoinCanaries, Dataset, DataSplits, coin_canaries
+from holdfast.study.plan import AuditTable
+from holdfast.study.shadowing import Pool, Recipe, shadow_models
+
+SHADOWS = "shadow models"
+"""The phase that progress is reported for while shadow models are trained."""
+
+
+@dataclass(frozen=True, eq=False)
+class AuditedData:
+    """The data of a run, and the canaries among its training rows.
+
+    Args:
+        data: What the model is trained on, and what is held out.
+        canaries: Those that were planted; None without any.
+    """
+
+    data: DataSplits
+    canaries: CoinCanaries | None = None
+
+    @property
+    def real(self) -> DataSplits:
+        """The same without canaries: what membership is asked about."""
+        return self.data if self.canaries is None else replace(self.data, train=self.canaries.rest)
+
+
+def planted(data: DataSplits, table: AuditTable) -> AuditedData:
+    """Plants the canaries that a study asks for.
+
+    The coins follow from `canary_seed` alone, so an audit of a stored run finds them again.
+
+    Raises:
+        InputError: If the data cannot have so many canaries.
+    """
+    if not table.canaries:
+        return AuditedData(data)
+    streams = Streams.from_seed(table.canary_seed).child("canaries")
+    canaries = coin_canaries(data.train, count=table.canaries, kind=table.canary_kind, streams=streams)
+    return AuditedData(replace(data, train=canaries.train), canaries)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackSettings:
+    """How a model is attacked.
+
+    Args:
+        attacks: Names or dotted paths of attacks, each once.
+        shadow_models: How many shadow models those attacks get that need any; even.
+        level: Confidence of the intervals, and of the verdict over all tests together, in (0, 1).
+        records: How many of the members at most risk to list, by hash; the list concerns persons.
+        seed: Of the choice of rows and of the shadow models.
+
+    Raises:
+        InputError: For an attack that is unknown or named twice, a level outside (0, 1), fewer than 0 records, or a number of
+            shadow models that does not fit the attacks.
+    """
+
+    attacks: tuple[str, ...] = ("loss-threshold",)
+    shadow_models: int = 0
+    level: float = 0.95
+    records: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise InputError(f"level is {self.level}; a confidence lies strictly between 0 and 1, such as .95")
+        if len(set(self.attacks)) < len(self.attacks):
+            raise InputError(f"attacks are {', '.join(self.attacks)}; name each once")
+        if self.records < 0:
+            raise InputError(f"records is {self.records}; give how many to list, 0 or more")
+        if self.shadow_models < 0 or self.shadow_models % 2:
+            raise InputError(f"shadow_models is {self.shadow_models}; give an even number, such as 16: half of them have each example")
+        needing = [name for name, attack in zip(self.attacks, self.resolved(), strict=True) if isinstance(attack, ShadowAttack)]
+        if needing and not self.shadow_models:
+            raise InputError(
+                f"attack {needing[0]!r} needs shadow models: give their number (--shadow-models, or shadow_models in [audit]), such as 16; "
+                "each costs about as much as the run itself"
+            )
+        if self.shadow_models and not needing:
+            some = ", ".join(name for name in catalog.names("attack") if isinstance(catalog.resolve("attack", name), ShadowAttack))
+            raise InputError(f"shadow_models is {self.shadow_models}, but no attack uses any; name one that does: {some}")
+
+    def resolved(self) -> list[Any]:
+        """The attacks themselves."""
+        return [catalog.resolve("attack", name) for name in self.attacks]
+
+
+def attack_model(
+    fitted: Any,
+    recipe: Recipe,
+    audited: AuditedData,
+    *,
+    settings: AttackSettings,
+    claim: PrivacyClaim | None,
+    subject: str,
+    folder: Path,
+    on_progress: OnProgress = silent,
+) -> Evidence:
+    """Attacks one model with all that a study asks for.
+
+    Args:
+        fitted: The model, with the access that the attacks need.
+        recipe: How it was trained, for its shadow models.
+        audited: What it was trained on.
+        settings: How it is attacked.
+        claim: Its promise, or None.
+        subject: Its run.
+        folder: Of the run; the scores of shadow models are kept there.
+        on_progress: Told of every shadow model.
+
+    Returns:
+        What was found, with one verdict on the promise if there is one.
+    """
+    attacks, real = settings.resolved(), audited.real
+    members, nonmembers = real.train, real.test
+    if any(isinstance(attack, ShadowAttack) for attack in attacks):
+        pool = Pool.of(real, min_count=min_count_of(fitted), seed=settings.seed)
+        members, nonmembers = pool.members, pool.nonmembers
+        shadows = shadow_models(
+            recipe,
+            pool,
+            folder=folder,
+            models=settings.shadow_models,
+            seed=settings.seed,
+            on_progress=_renamed(on_progress),
+        )
+        attacks = [attack(shadows) if isinstance(attack, ShadowAttack) else _among(attack, pool) for attack in attacks]
+    if not attacks and audited.canaries is None:
+        return Evidence()
+    return audit(
+        fitted,
+        members=members,
+        nonmembers=nonmembers,
+        attacks=attacks,
+        claim=claim,
+        subject=subject,
+        level=settings.level,
+        records=settings.records,
+        canaries=audited.canaries,
+    )
+
+
+def _among(attack: Attack, pool: Pool) -> Attack:
+    """An attack on the rows of the pool, which are judged by all training rows and not by those of the pool alone."""
+
+    def among(fitted: Any, /, *, members: Dataset, nonmembers: Dataset) -> Scores:
+        return replace(attack(fitted, members=members, nonmembers=nonmembers), game=pool.game)
+
+    return among
+
+
+def _renamed(on_progress: OnProgress) -> OnProgress:
+    def tell(progress: Progress) -> None:
+        on_progress(replace(progress, phase=SHADOWS))
+
+    return tell
