@@ -105,18 +105,21 @@ class Document:
         found = [verdict for verdict in self.evidence.verdicts if verdict.subject == name]
         return min(found, key=lambda verdict: OUTCOMES.index(verdict.outcome), default=None)
 
-    def estimate(self, quantity: str, name: str, *, fpr: float | None = None) -> Estimate | None:
+    def estimate(self, quantity: str, name: str, *, fpr: float | None = None, attack: str | None = None) -> Estimate | None:
         """A quantity of a run; of several values the worst, so that the strongest attack speaks.
 
         Args:
             quantity: Its name in the evidence.
             name: Of the run.
             fpr: The false positive rate that it was measured at, for quantities that have one.
+            attack: The attack that it was measured by, likewise.
         """
+        asked = {key: value for key, value in (("fpr", fpr), ("attack", attack)) if value is not None}
         found = [
             estimate
             for estimate in self.evidence.estimates
-            if (estimate.name, estimate.subject) == (quantity, name) and (fpr is None or estimate.conditions.get("fpr") == fpr)
+            if (estimate.name, estimate.subject) == (quantity, name)
+            and all(estimate.conditions.get(key) == value for key, value in asked.items())
         ]
         known = [estimate for estimate in found if estimate.value is not None]
         if not known:
@@ -124,8 +127,20 @@ class Document:
         return max(known, key=_badness)
 
     def curve(self, quantity: str, name: str) -> Curve | None:
-        """The first curve of that name of a run."""
-        return self.evidence.curve(quantity, name)
+        """The curve of that name of a run: of several attacks that of the strongest, else the first."""
+        found = [curve for curve in self.evidence.curves if (curve.name, curve.subject) == (quantity, name)]
+        strongest = self.strongest(name)
+        return next((curve for curve in found if curve.conditions.get("attack") == strongest), found[0] if found else None)
+
+    def attacks(self, name: str) -> tuple[str, ...]:
+        """The attacks that were made on a run, in order."""
+        found = (one for one in self.evidence.estimates if (one.name, one.subject) == ("membership_auc", name))
+        return tuple(dict.fromkeys(str(one.conditions["attack"]) for one in found if "attack" in one.conditions))
+
+    def strongest(self, name: str) -> str | None:
+        """The attack on a run that has the largest AUC, which is the one that is drawn; None without any."""
+        found = self.estimate("membership_auc", name)
+        return None if found is None or "attack" not in found.conditions else str(found.conditions["attack"])
 
     def to_json(self) -> dict[str, Any]:
         """Returns the evidence with what was trained and how to do it again; `from_json` gives the same document back."""

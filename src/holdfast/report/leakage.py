@@ -20,8 +20,9 @@ _GROUPS = (
     *("group_auc", "group_auc_difference", "group_auc_gap", "group_tpr_one_threshold", "group_fpr_one_threshold"),
     *("group_tpr_own_threshold", "group_advantage"),
 )
+_CANARIES = ("one_run_epsilon", "one_run_gaussian_epsilon", "one_run_accuracy")
 RECORDS = "record_fpr"
-QUANTITIES = (*_WHOLE, *_GROUPS, RECORDS)
+QUANTITIES = (*_WHOLE, *_GROUPS, *_CANARIES, RECORDS)
 """What this part shows."""
 
 
@@ -38,10 +39,12 @@ def leakage(document: Document, *, drawn: bool = True) -> Section:
         for run, name in enumerate(document.names)
         if (verdict := document.verdict(name)) is not None
     ]
+    points += _guesses(document)
     gaps = list(_gaps(document))
-    told = [*measured, *_firsts(_named(document, *_GROUPS, RECORDS))]
+    told = [*measured, *_firsts(_named(document, *_GROUPS, *_CANARIES, RECORDS))]
     tables = (
         _attacks(document),
+        *_canaries(document),
         *(_groups(document, attribute) for attribute in attributes(document)),
         *_records(document),
         methods("How these numbers were measured", [(label(estimate), estimate) for estimate in told]),
@@ -55,7 +58,7 @@ def leakage(document: Document, *, drawn: bool = True) -> Section:
         if points or gaps
         else "",
         figures=(attack(document), *score_histograms(document), *group_areas(document)) if drawn else (),
-        tables=tables if measured else (),
+        tables=tables if told else (),
         tone="plain" if measured or points or gaps else "missing",
     )
 
@@ -76,36 +79,59 @@ def _leakage_finding(document: Document) -> str:
 
 
 def _attacks(document: Document) -> Table:
-    """A row for each attacked run; what was too fine to resolve says so."""
+    """A row for each run and attack; what was too fine to resolve says so."""
+    several = any(len(document.attacks(name)) > 1 for name in document.names)
     rows = []
     for run, name in enumerate(document.names):
-        claim, verdict = document.claim(name), document.verdict(name)
-        bound = document.estimate("epsilon_lower_bound", name)
-        detectable = verdict.detectable if verdict is not None else None
-        rows.append(
-            (
-                Cell(text=name, run=run),
-                cell(document.estimate("membership_auc", name)),
-                *(_tpr(document.estimate("tpr_at_fpr", name, fpr=fpr), claim, fpr) for fpr in FPRS),
-                cell(document.estimate("membership_advantage", name)),
-                cell(bound),
-                Cell(text="–")
-                if detectable is None
-                else Cell(text=significant(detectable, 3), hint="Largest bound that a perfect attack gives"),
-                Cell(text="none", tone="missing") if claim is None else Cell(text=significant(claim.epsilon)),
-            )
-        )
+        for made in document.attacks(name) or (None,):
+            rows.append((Cell(text=name, run=run), *([Cell(text=made or "none")] if several else []), *_attack_row(document, name, made)))
     tprs = [f"TPR at {share(fpr)} FPR" for fpr in FPRS]
     columns = (
-        "Run",
-        "AUC",
-        *tprs,
-        label_of("membership_advantage"),
-        label_of("epsilon_lower_bound"),
-        "Provable at most",
-        label_of("epsilon"),
+        *("Run", *(["Attack"] if several else []), "AUC", *tprs, label_of("membership_advantage"), label_of("epsilon_lower_bound")),
+        *("Provable at most", label_of("epsilon")),
     )
-    return Table(title="The attack on each run", columns=columns, rows=tuple(rows))
+    text = "The chart shows the attack with the largest AUC; the verdict rests on all of them." if several else ""
+    return Table(title="Every attack on each run" if several else "The attack on each run", columns=columns, rows=tuple(rows), text=text)
+
+
+def _attack_row(document: Document, name: str, made: str | None) -> Iterator[Cell]:
+    claim, bound = document.claim(name), document.estimate("epsilon_lower_bound", name, attack=made)
+    verdict = document.verdict(name)
+    detectable = None if bound is None else bound.conditions.get("detectable", None if verdict is None else verdict.detectable)
+    yield cell(document.estimate("membership_auc", name, attack=made))
+    for fpr in FPRS:
+        yield _tpr(document.estimate("tpr_at_fpr", name, fpr=fpr, attack=made), claim, fpr)
+    yield cell(document.estimate("membership_advantage", name, attack=made))
+    yield cell(bound)
+    if detectable is None or claim is None:
+        yield Cell(text="–")
+    else:
+        yield Cell(text=significant(float(detectable), 3), hint="Largest bound that a perfect attack gives")
+    yield Cell(text="none", tone="missing") if claim is None else Cell(text=significant(claim.epsilon))
+
+
+def _guesses(document: Document) -> Iterator[Point]:
+    """What the audit by canaries found, in one sentence for each run that had any."""
+    for one in _named(document, "one_run_accuracy"):
+        bound, known = document.estimate("one_run_epsilon", one.subject), one.conditions
+        proved = "" if bound is None or bound.value is None else f" That proves ε ≥ {significant(bound.value, 3)}."
+        cap = f"; the promise lets at most {share(float(known['cap']))} be expected" if "cap" in known else ""
+        text = (
+            f"{known['correct']:,} of {known['guessed']:,} guesses, which of {known['canaries']:,} canaries it was trained on, are right "
+            f"({written(one).full}; 50% by chance{cap}).{proved}"
+        )
+        yield Point(lead=f"{one.subject}, by canaries:", text=text, run=document.names.index(one.subject))
+
+
+def _canaries(document: Document) -> list[Table]:
+    """A row for each run that was trained with canaries."""
+    rows = []
+    for one in _named(document, "one_run_accuracy"):
+        bounds = [document.estimate(name, one.subject) for name in ("one_run_epsilon", "one_run_gaussian_epsilon")]
+        counts = [Cell(text=f"{one.conditions[name]:,}") for name in ("canaries", "guessed", "correct")]
+        rows.append((Cell(text=one.subject, run=document.names.index(one.subject)), *counts, cell(one), *map(cell, bounds)))
+    columns = ("Run", "Canaries", "Guessed", "Right", "Share right", "Lower bound on ε", "The same, if the mechanism is Gaussian")
+    return [Table(title="The audit by canaries", columns=columns, rows=tuple(rows))] if rows else []
 
 
 def _tpr(estimate: Estimate | None, claim: PrivacyClaim | None, fpr: float) -> Cell:
@@ -121,6 +147,8 @@ def _tpr(estimate: Estimate | None, claim: PrivacyClaim | None, fpr: float) -> C
 def _gaps(document: Document) -> Iterator[Point]:
     """How far groups lie apart, where that was measured, in one sentence for each run and attribute."""
     for estimate in _named(document, "group_auc_gap"):
+        if estimate.conditions.get("attack") != document.strongest(estimate.subject):
+            continue  # the table has every attack
         run = document.names.index(estimate.subject)
         attribute, lead = str(estimate.conditions.get("attribute", "group")), f"{estimate.subject}, by {{}}:"
         if estimate.value is None or estimate.interval is None:

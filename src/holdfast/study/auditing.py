@@ -25,6 +25,7 @@ from holdfast.study.shadowing import Recipe
 from holdfast.study.steps import make_mechanism
 from holdfast.tasks import EncodedDataset, Prediction, Task
 from holdfast.training import Encoding, evaluation
+from holdfast.training.fitted import NOTES
 
 __all__ = [
     "METHODS",
@@ -191,7 +192,10 @@ def _without_attacks(evidence: Evidence) -> Evidence:
     """What was found of a run, without what its attacks found."""
     return replace(
         evidence,
-        estimates=tuple(one for one in evidence.estimates if "attack" not in one.conditions and one.name != "blind_auc"),
+        estimates=tuple(
+            one for one in evidence.estimates if not {"attack", "canaries"} & one.conditions.keys() and one.name != "blind_auc"
+        ),
         curves=tuple(one for one in evidence.curves if "attack" not in one.conditions),
         verdicts=(),
+        notes=tuple(note for note in evidence.notes if note in NOTES),
     )

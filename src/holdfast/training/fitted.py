@@ -98,7 +98,7 @@ class FittedModel:
             estimates=(*self._promise(), self._seconds_per_epoch(), self._parameters(), *self._left_out()),
             curves=self._curves(),
             claims=() if self.claim is None else (self.claim,),
-            notes=_NOTES if self.claim else (),
+            notes=NOTES if self.claim else (),
         )
 
     def _promise(self) -> Iterator[Estimate]:
@@ -174,9 +174,10 @@ class FittedModel:
         )
 
 
-_NOTES = (
+NOTES = (
     "A promise bounds what the trained weights say about single training examples. It does not cover figures that were "
     "measured on private data and printed, such as those of this report, nor the choice of settings by looking at such figures.",
     "A promise for one example is weaker for a person who wrote many: k examples of one person have k times the epsilon, "
     "and a larger delta.",
 )
+"""What no promise covers."""

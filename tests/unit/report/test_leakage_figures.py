@@ -193,10 +193,16 @@ def test_attributes_have_charts_of_their_own():
     assert leakage.attributes(gather([whole_evidence("a")], title="t")) == ()
 
 
-def test_of_several_attacks_the_strongest_speaks_for_each_group():
-    weak, strong = (replace(area("a", "north", value), reference=str(value)) for value in (0.55, 0.8))
-    document = gather([Evidence(estimates=(weak, area("a", "tiny", None), strong))], title="t")
-    assert [estimate.value for estimate in leakage.areas(document, "dialect")[0]] == [0.8, None]
+def test_of_several_attacks_the_one_with_the_largest_area_of_all_rows_is_drawn():
+    def by(attack: str, estimate: Estimate) -> Estimate:
+        return replace(estimate, conditions={**estimate.conditions, "attack": attack})
+
+    whole = [by(attack, replace(area("a", "north", value), name="membership_auc")) for attack, value in (("weak", 0.6), ("strong", 0.7))]
+    groups = [by("weak", area("a", "north", 0.9)), by("strong", area("a", "north", 0.65)), by("strong", area("a", "tiny", None))]
+    document = gather([Evidence(estimates=(*whole, *groups))], title="t")
+    assert [estimate.value for estimate in leakage.areas(document, "dialect")[0]] == [0.65, None]
+    assert document.attacks("a") == ("weak", "strong")
+    assert document.strongest("a") == "strong"
 
 
 def test_areas_without_an_interval_or_a_whole_are_drawn():

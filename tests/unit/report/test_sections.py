@@ -136,6 +136,30 @@ def test_the_table_of_the_attack_shows_caps_and_what_was_not_resolvable(four: Do
     assert column(found, "Promised ε") == ["none", "31.7", "8", "2"]
 
 
+def test_of_several_attacks_each_has_a_row_of_its_own():
+    def area(attack: str, value: float) -> Estimate:
+        fields = {"unit": "share", "direction": "lower is better", "conditions": {"attack": attack}}
+        return Estimate(name="membership_auc", subject=RUNS[0].name, value=value, **fields)
+
+    found = table(
+        leakage(gather([Evidence(estimates=(area("loss", 0.6), area("RMIA", 0.7)))], title="t"), drawn=False), "Every attack on each run"
+    )
+    assert column(found, "Attack") == ["loss", "RMIA"]
+    assert [row[2].text for row in found.rows] == ["0.6", "0.7"]
+
+
+def test_canaries_get_a_sentence_and_a_row():
+    counts = {"canaries": 100, "guessed": 30, "correct": 27, "copies": 1}
+    fields = {"subject": "a", "direction": "lower is better"}
+    accuracy = Estimate(name="one_run_accuracy", value=0.9, unit="share", conditions={**counts, "cap": 0.731}, **fields)
+    bound = Estimate(name="one_run_epsilon", value=1.18, unit="nats", conditions=counts, **fields)
+    section = leakage(gather([Evidence(estimates=(accuracy, bound))], title="t"), drawn=False)
+    assert "27 of 30 guesses, which of 100 canaries it was trained on, are right" in section.points[0].text
+    assert "the promise lets at most 73.1% be expected" in section.points[0].text
+    assert section.points[0].text.endswith("That proves ε ≥ 1.18.")
+    assert [cell.text for cell in table(section, "The audit by canaries").rows[0]][:4] == ["a", "100", "30", "27"]
+
+
 def test_a_run_that_was_not_attacked_is_grey():
     found = leakage(gather([usefulness(RUNS[0])], title="t"), drawn=False)
     assert (found.tone, found.tables, found.points) == ("missing", (), ())

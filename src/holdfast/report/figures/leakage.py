@@ -133,16 +133,15 @@ def attributes(document: Document) -> tuple[str, ...]:
 def areas(document: Document, attribute: str) -> dict[int, list[Estimate]]:
     """The areas by group of each run that has any, missing ones too, by the number of the run.
 
-    Where several attacks were made, the largest area of each group, so that the strongest attack speaks.
+    Where several attacks were made, those of the one with the largest area of all rows: the largest of each group apart would
+    be largest by chance, and no interval holds for it.
     """
-    found: dict[int, dict[str, Estimate]] = {}
+    found: dict[int, list[Estimate]] = {}
     for estimate in document.evidence.estimates:
-        if estimate.name == "group_auc" and estimate.conditions.get("attribute") == attribute:
-            own = found.setdefault(document.names.index(estimate.subject), {})
-            best = own.get(_group(estimate))
-            if best is None or (best.value or 0.0) < (estimate.value or 0.0):
-                own[_group(estimate)] = estimate
-    return {run: list(found[run].values()) for run in sorted(found)}
+        drawn = (attribute, document.strongest(estimate.subject))
+        if estimate.name == "group_auc" and (estimate.conditions.get("attribute"), estimate.conditions.get("attack")) == drawn:
+            found.setdefault(document.names.index(estimate.subject), []).append(estimate)
+    return {run: found[run] for run in sorted(found)}
 
 
 def describe_areas(document: Document, attribute: str) -> str:
