@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TextIO
 from holdfast.cli.terminal import output
 from holdfast.core.errors import HoldfastError, InputError, Interrupted, nearest
 
-COMMANDS = ("demo", "run", "train", "audit", "report", "runs", "data", "budget")
+COMMANDS = ("demo", "reproduce", "run", "train", "audit", "report", "runs", "data", "budget")
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports for a program that a closed pipe ended
 
@@ -58,7 +58,7 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"holdfast {metadata.version('holdfast')}")
+    parser.add_argument("-V", "--version", action="version", version=f"holdfast {metadata.version('holdfast')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for name in COMMANDS:
         import_module(f"holdfast.cli.{name}").add(commands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from holdfast.report import front
 from holdfast.report.document import Document
 from holdfast.report.figures.theme import colour, shape, variables
 from holdfast.report.sections import sections
+from holdfast.report.view import Page
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,13 +39,8 @@ def render(document: Document) -> str:
     Returns:
         HTML. The same document gives the same text on the same machine.
     """
-    from markupsafe import Markup
-
-    return (
-        _environment()
-        .get_template("trust.html.jinja")
-        .render(
-            style=Markup(stylesheet()),  # ours, and holds nothing of the user
+    return page(
+        Page(
             title=document.title,
             facts=front.facts(document),
             alerts=front.alerts(document),
@@ -55,6 +52,15 @@ def render(document: Document) -> str:
             version=document.versions.get("holdfast", ""),
         )
     )
+
+
+def page(content: Page) -> str:
+    """Sets a page, whatever stands on it."""
+    from markupsafe import Markup
+
+    style = Markup(stylesheet())  # ours, and holds nothing of the user
+    parts = {field.name: getattr(content, field.name) for field in fields(content)}
+    return _environment().get_template("trust.html.jinja").render(style=style, **parts)
 
 
 def stylesheet() -> str:

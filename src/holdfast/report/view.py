@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,6 +108,33 @@ class Section:
     blocks: tuple[tuple[str, str], ...] = ()
     tables: tuple[Table, ...] = ()
     tone: Tone = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """All that stands on a page.
+
+    Args:
+        title: Its heading.
+        facts: Pairs of a name and a value, at the top.
+        alerts: What a reader must know before anything else.
+        lead: The sentence that a person remembers.
+        support: A sentence below the tiles.
+        tiles: The answers on the first screen, four of them.
+        overview: The table on the first screen.
+        sections: Everything below.
+        version: Of holdfast.
+    """
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    alerts: Sequence[Point]
+    lead: str
+    support: str
+    tiles: Sequence[Tile]
+    overview: Table
+    sections: Sequence[Section]
+    version: str
 
 
 def hint(estimate: Estimate | None) -> str:
