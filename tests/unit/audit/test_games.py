@@ -130,3 +130,41 @@ def test_a_game_of_the_usual_size_is_quick(utterances):
     began = time.perf_counter()
     MembershipGame.between(members, nonmembers)
     assert time.perf_counter() - began < 2
+
+
+def said(words: str, *, label: str = "x") -> Example:
+    return Example(tokens=words.split(), label=label)
+
+
+def test_rows_with_a_word_that_no_other_member_has_are_not_alone_where_the_vocabulary_is_the_models_own():
+    members = Dataset.from_examples([said("play a"), said("play b"), said("a b c"), said("b play a")], name="m", split="train")
+    nonmembers = Dataset.from_examples([said("play c"), said("play d"), said("a b")], name="n", split="test")
+    own = MembershipGame.between(members, nonmembers, min_count=1)
+    assert own.members_alone.tolist() == [True, True, False, True]  # "c" stands in the third row alone
+    assert own.nonmembers_alone.tolist() == [True, False, True]  # "c" is known, "d" is not
+    public = MembershipGame.between(members, nonmembers)
+    assert public.members_alone.all()
+    assert public.nonmembers_alone.all()
+
+
+def test_a_word_must_stand_as_often_as_the_vocabulary_asks():
+    members = Dataset.from_examples([said("a b"), said("a c"), said("a b c"), said("a b d")], name="m", split="train")
+    nonmembers = Dataset.from_examples([said("b a"), said("c a"), said("d a")], name="n", split="test")
+    game = MembershipGame.between(members, nonmembers, min_count=2)
+    assert game.members_alone.tolist() == [True, False, False, False]  # elsewhere "b" stands twice, "c" once, "d" never
+    assert game.nonmembers_alone.tolist() == [True, True, False]
+
+
+def test_a_label_that_no_other_member_has_counts_whatever_the_vocabulary():
+    members = Dataset.from_examples([said("a"), said("b"), said("c", label="rare")], name="m", split="train")
+    nonmembers = Dataset.from_examples([said("d"), said("e", label="rare"), said("f", label="new")], name="n", split="test")
+    game = MembershipGame.between(members, nonmembers)
+    assert game.members_alone.tolist() == [True, True, False]
+    assert game.nonmembers_alone.tolist() == [True, True, False]
+
+
+def test_the_game_among_some_rows_keeps_what_was_found_among_all():
+    game = MembershipGame.between(dataset("a", "b", "b", "c"), dataset("c", "d", "e", "e"))
+    some = game.of_rows(np.array([0, 1]), np.array([1]))
+    assert some.members_alone.tolist() == [True, False]
+    assert some.nonmembers_alone.tolist() == [True]
