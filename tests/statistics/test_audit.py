@@ -5,6 +5,7 @@ A share of `REPEATS` runs has a standard error; a promise is held to within two 
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,7 +64,8 @@ def test_auc_interval_covers_as_often_as_it_says(auc: float, n1: int, n0: int):
 def test_an_auc_interval_at_half_its_width_would_be_noticed():
     def half(members: np.ndarray, nonmembers: np.ndarray) -> bool:
         area = Area.between(members, nonmembers)
-        return covers(Area(value=area.value, variance=area.variance / 4, pairs=area.pairs).interval(), 0.5)
+        quarter = replace(area, from_members=area.from_members / 4, from_nonmembers=area.from_nonmembers / 4)
+        return covers(quarter.interval(), 0.5)
 
     assert share(half, gaussian(0, 200, 200), seed=2) < 0.95 - two_errors(0.95)
 

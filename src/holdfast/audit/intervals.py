@@ -16,6 +16,9 @@ from holdfast.core.evidence import Interval
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+AREA_INTERVAL = "Clopper-Pearson on as many pairs as DeLong's variance is worth"
+"""How the interval of an area is made, in one phrase."""
+
 
 def rate_at_least(successes: ArrayLike, trials: ArrayLike, *, alpha: float) -> Floats:
     """One-sided Clopper-Pearson: the true rate lies below this number with probability at most alpha.
@@ -70,13 +73,17 @@ class Area:
 
     Args:
         value: The area, in [0, 1].
-        variance: Its sampling variance.
-        pairs: How many disjoint pairs of a member and a non-member there are: the size of the smaller side.
+        from_members: What the choice of members adds to its sampling variance.
+        from_nonmembers: What the choice of non-members adds.
+        members: n1, at least 2.
+        nonmembers: n0, at least 2.
     """
 
     value: float
-    variance: float
-    pairs: int
+    from_members: float
+    from_nonmembers: float
+    members: int
+    nonmembers: int
 
     @classmethod
     def between(cls, members: Floats, nonmembers: Floats) -> Self:
@@ -91,28 +98,72 @@ class Area:
         """
         beaten = _share_below(members, nonmembers)
         beating = 1.0 - _share_below(nonmembers, members)
-        variance = beaten.var(ddof=1) / members.size + beating.var(ddof=1) / nonmembers.size
-        return cls(value=float(beaten.mean()), variance=float(variance), pairs=min(members.size, nonmembers.size))
+        return cls(
+            value=float(beaten.mean()),
+            from_members=float(beaten.var(ddof=1) / members.size),
+            from_nonmembers=float(beating.var(ddof=1) / nonmembers.size),
+            members=members.size,
+            nonmembers=nonmembers.size,
+        )
+
+    @property
+    def variance(self) -> float:
+        """The sampling variance of the area after DeLong."""
+        return self.from_members + self.from_nonmembers
+
+    @property
+    def rows(self) -> int:
+        """Members and non-members together."""
+        return self.members + self.nonmembers
 
     def interval(self, *, level: float = 0.95) -> Interval:
-        """A confidence interval on the logit scale, so that it stays inside [0, 1].
+        """A confidence interval that holds on a side of few rows, near an area of 1 and with ties.
+
+        An area is a share of pairs won. Were the pairs independent, Clopper-Pearson would bound it; so it is applied to as
+        many pairs as would give the area the variance that it has, see `_pairs`.
+
+        Args:
+            level: Coverage in (0, 1).
+
+        Guarantee:
+            No proof for finite n. In simulations of fifteen laws (equal, wider and narrower spread, mixtures, losses, rare
+            members that stand out or hide, rounded scores, scores of two values), areas from .5 to .995 and 5 to 1,000 rows
+            on each side, no interval of level .95 covered in fewer than .936 of cases, and none of level .99 in fewer than
+            .978. It is conservative where a side has 20 rows or fewer: .98 and more at level .95. DeLong's variance on the
+            logit scale, which is common, covers in .88 of cases with 20 rows on one side and an area of .95, and in .06 in
+            the worst case seen.
 
         Edge cases:
-            Where the variance is 0 (the two sides do not overlap, or all scores are equal) DeLong would give a single
-            point. Then the interval is that of Clopper-Pearson for `pairs` disjoint pairs, which are independent trials
-            whose chance of success is the area: exact, and wider than it need be. At an area of 1 with 1,000 pairs it
-            is [.9963, 1].
+            Where the sides do not overlap, or all scores are equal, the interval is that of Clopper-Pearson for as many pairs
+            as the smaller side has rows, not a single point. At an area of 1 with 1,000 rows on each side it is [.9963, 1].
+
+        References:
+            Clopper-Pearson with an effective number of trials: Korn and Graubard 1998, "Confidence intervals for proportions
+            with small expected number of positive counts estimated from survey data", Survey Methodology 24, 193-201.
         """
         alpha = 1 - level
-        if self.variance == 0:
-            right = self.value * self.pairs
-            low, high = rate_at_least(right, self.pairs, alpha=alpha / 2), rate_at_most(right, self.pairs, alpha=alpha / 2)
-            method = f"Clopper-Pearson on {self.pairs} disjoint pairs, because the DeLong variance is 0"
-            return Interval(low=float(low), high=float(high), level=level, method=method)
-        reach = special.ndtri(1 - alpha / 2) * math.sqrt(self.variance) / (self.value * (1 - self.value))
-        middle = special.logit(self.value)
-        low, high = special.expit(middle - reach), special.expit(middle + reach)
-        return Interval(low=float(low), high=float(high), level=level, method="DeLong on the logit scale")
+        pairs = self._pairs(alpha)
+        won = self.value * pairs
+        low, high = rate_at_least(won, pairs, alpha=alpha / 2), rate_at_most(won, pairs, alpha=alpha / 2)
+        return Interval(low=float(low), high=float(high), level=level, method=AREA_INTERVAL)
+
+    def _pairs(self, alpha: float) -> float:
+        """How many independent pairs would tell as much of the area as these rows do.
+
+        A variance estimated from few rows is itself in doubt, and too small where the rare row that counts was not drawn. So
+        each side's spread, as a share of the largest that the area allows, is averaged with the largest one, which weighs as
+        much as one row among the rows that can tell (fewer, the nearer the area is to 0 or 1), and Student's t is taken for
+        the normal law. The pairs are never fewer than the rows of the smaller side: so many disjoint pairs can be formed.
+        """
+        most = self.value * (1 - self.value)
+        fewest = min(self.members, self.nonmembers)
+        if self.variance == 0 or most == 0:  # nothing is known of the spread
+            return fewest
+        sides = ((self.from_members, self.members), (self.from_nonmembers, self.nonmembers))
+        parts = [(min(part * n / most, 1) * (telling := 2 * math.sqrt(most) * n) + 1) / (telling + 1) / n for part, n in sides]
+        freedom = sum(parts) ** 2 / sum(part**2 / n for part, (_, n) in zip(parts, sides, strict=True))
+        wider = special.stdtrit(freedom, 1 - alpha / 2) / special.ndtri(1 - alpha / 2)
+        return max(float(fewest), 1 / (sum(parts) * float(wider) ** 2))
 
 
 def _share_below(scores: Floats, others: Floats) -> Floats:

@@ -77,8 +77,8 @@ class Scores:
 
         Args:
             subject: The run that the estimate speaks of.
-            level: Confidence of the interval: DeLong on the logit scale, and Clopper-Pearson on disjoint pairs where the
-                DeLong variance is zero, as at an area of 1; see `Area.interval`.
+            level: Confidence of the interval: Clopper-Pearson on as many pairs as DeLong's variance is worth; see
+                `Area.interval`.
         """
         area, interval = self._area.value, self._area.interval(level=level)
         return self._estimate("membership_auc", subject, "Mann-Whitney", "DeLong et al. 1988", value=area, interval=interval)

@@ -47,7 +47,7 @@ def test_area_is_the_share_of_pairs_with_ties_as_halves(members: np.ndarray, non
     wins = [(m > n) + 0.5 * (m == n) for m in members for n in nonmembers]
     assert area.value == pytest.approx(np.mean(wins))
     assert area.value == pytest.approx(stats.mannwhitneyu(members, nonmembers).statistic / len(wins))
-    assert area.pairs == min(len(members), len(nonmembers))
+    assert (area.members, area.nonmembers, area.rows) == (len(members), len(nonmembers), len(members) + len(nonmembers))
 
 
 @given(members=small_scores, nonmembers=small_scores)
@@ -76,8 +76,36 @@ def test_a_perfect_attack_gets_the_exact_interval_and_says_so():
     interval = Area.between(np.arange(1000.0) + 2000, np.arange(1500.0)).interval()
     assert (interval.low, interval.high) == (pytest.approx(0.0250 ** (1 / 1000)), 1.0)
     assert interval.low == pytest.approx(0.9963, abs=1e-4)
-    assert "1000 disjoint pairs" in interval.method
-    assert "DeLong" in Area.between(np.array([1.0, 3.0]), np.array([0.0, 2.0])).interval().method
+    assert "Clopper-Pearson" in interval.method
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.9999])
+def test_area_interval_is_clopper_pearson_on_effective_pairs(level: float):
+    """By hand: a spread of .6 and of .3 of the largest, each averaged with the largest, and Student's t for the normal law."""
+    area = Area(value=0.8, from_members=0.6 * 0.16 / 30, from_nonmembers=0.3 * 0.16 / 400, members=30, nonmembers=400)
+    telling = 2 * np.sqrt(0.16) * np.array([30, 400])
+    parts = (np.array([0.6, 0.3]) * telling + 1) / (telling + 1) / [30, 400]
+    freedom = parts.sum() ** 2 / (parts**2 / [30, 400]).sum()
+    pairs = 1 / parts.sum() / (stats.t(freedom).ppf(0.5 + level / 2) / stats.norm.ppf(0.5 + level / 2)) ** 2
+    won, tail = 0.8 * pairs, (1 - level) / 2
+    ends = stats.beta(won, pairs - won + 1).ppf(tail), stats.beta(won + 1, pairs - won).ppf(1 - tail)
+    interval = area.interval(level=level)
+    assert (interval.low, interval.high, interval.level) == (pytest.approx(ends[0]), pytest.approx(ends[1]), level)
+
+
+def test_many_rows_give_the_interval_of_delong():
+    rng = np.random.default_rng(1)
+    area = Area.between(rng.normal(0.5, 1, 4000), rng.normal(0, 1, 4000))
+    interval = area.interval()
+    assert interval.high - interval.low == pytest.approx(2 * stats.norm.ppf(0.975) * np.sqrt(area.variance), rel=0.03)
+
+
+@given(members=small_scores, nonmembers=small_scores)
+def test_an_area_is_worth_at_least_as_many_pairs_as_its_smaller_side_has_rows(members: np.ndarray, nonmembers: np.ndarray):
+    area, fewest = Area.between(members, nonmembers), min(len(members), len(nonmembers))
+    interval, won = area.interval(), area.value * fewest
+    assert interval.low >= rate_at_least(won, fewest, alpha=0.025) - 1e-12
+    assert interval.high <= rate_at_most(won, fewest, alpha=0.025) + 1e-12
 
 
 def test_equal_scores_get_an_interval_around_one_half():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from holdfast.audit import Scores
+from holdfast.audit.intervals import Area
 from holdfast.audit.leakage import GroupedScores
-from holdfast.audit.leakage.areas import GroupArea
 from holdfast.audit.leakage.by_group import FEWEST_ROWS, NOTES
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Estimate, Evidence
@@ -51,7 +51,7 @@ def rows(grouped: GroupedScores, *groups: str) -> tuple[np.ndarray, np.ndarray]:
 def test_areas_are_those_of_the_rows_of_each_group(make: Make):
     grouped = make()
     for name in TESTED:
-        estimate, area = of(grouped.auc(subject="dp-sgd"), name), GroupArea.between(*rows(grouped, name))
+        estimate, area = of(grouped.auc(subject="dp-sgd"), name), Area.between(*rows(grouped, name))
         assert estimate.value == area.value
         each = area.interval(level=1 - 0.05 / 3)
         assert (estimate.interval.low, estimate.interval.high, estimate.interval.level) == pytest.approx((each.low, each.high, 0.95))
@@ -109,7 +109,7 @@ def test_twenty_rows_of_each_side_are_enough_and_nineteen_are_not(make: Make, si
 
 def test_more_groups_make_wider_intervals(make: Make):
     few, many = make({"a": (50, 50)}), make({"a": (50, 50), **{f"b{i}": (20, 20) for i in range(9)}})
-    area = GroupArea.between(*rows(many, "a"))
+    area = Area.between(*rows(many, "a"))
     assert of(few.auc(), "a").interval.method.endswith("for all 1 groups at once (Bonferroni)")
     found = of(many.auc(), "a").interval
     assert found.high - found.low > area.interval(level=0.95).high - area.interval(level=0.95).low
@@ -119,7 +119,7 @@ def test_differences_are_to_the_rows_of_all_other_groups(make: Make):
     grouped = make(unknown=(30, 30))
     for name in TESTED:
         estimate = of(grouped.differences(), name)
-        own, rest = GroupArea.between(*rows(grouped, name)), GroupArea.between(*rows(grouped, *(set(SIZES) - {name})))
+        own, rest = Area.between(*rows(grouped, name)), Area.between(*rows(grouped, *(set(SIZES) - {name})))
         assert estimate.value == pytest.approx(own.value - rest.value)
         assert estimate.n == own.rows + rest.rows == 419 + 650
         assert estimate.interval.low < estimate.value < estimate.interval.high

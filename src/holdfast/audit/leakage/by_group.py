@@ -9,14 +9,14 @@ from itertools import chain
 
 import numpy as np
 
-from holdfast.audit.intervals import Floats, Integers, tpr_band
-from holdfast.audit.leakage.areas import GroupArea, gap_at_parity, gap_interval
+from holdfast.audit.intervals import Area, Floats, Integers, tpr_band
+from holdfast.audit.leakage.areas import difference_interval, gap_at_parity, gap_interval
 from holdfast.audit.scores import FPRS, Scores
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Condition, Estimate, Evidence, Interval
 
 FEWEST_ROWS = 20
-"""Members, and as many non-members, that a group needs: the fewest with which the interval of an area was found to hold."""
+"""Members, and as many non-members, that a group needs: with fewer the interval of its area would say next to nothing."""
 
 NOTES = (
     "Figures by group speak of groups, not of persons. That no difference between groups was found does not show that there is none: "
@@ -94,8 +94,8 @@ class GroupedScores:
             if min(members.size, nonmembers.size) < FEWEST_ROWS:
                 few = f"nothing to compare with: {_counted(members, nonmembers)} of other groups; {FEWEST_ROWS} of each are needed"
                 return replace(whole, value=None, interval=None, missing=few)
-            own, rest = self._area(name), GroupArea.between(members, nonmembers)
-            interval = own.minus(rest, level=self._each(level))
+            own, rest = self._area(name), Area.between(members, nonmembers)
+            interval = difference_interval(own, rest, level=self._each(level))
             return replace(whole, value=own.value - rest.value, interval=interval, n=own.rows + rest.rows)
 
         return self._by_group(whole, measured, subject, level)
@@ -228,8 +228,8 @@ class GroupedScores:
         members, nonmembers = self._rows(name)
         return replace(self.scores, members=members, nonmembers=nonmembers, game=None)
 
-    def _area(self, name: str) -> GroupArea:
-        return GroupArea.between(*self._rows(name))
+    def _area(self, name: str) -> Area:
+        return Area.between(*self._rows(name))
 
 
 def _counted(members: Floats, nonmembers: Floats) -> str:
