@@ -26,6 +26,7 @@ CATALOG: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "attack": MappingProxyType(
             {
                 "loss-threshold": "holdfast.audit:loss_threshold",
+                "quantile-regression": "holdfast.audit:quantile_threshold",
                 "lira": "holdfast.audit.shadow.membership:LIRA",
                 "lira-offline": "holdfast.audit.shadow.membership:LIRA_OFFLINE",
                 "rmia": "holdfast.audit.shadow.membership:RMIA",

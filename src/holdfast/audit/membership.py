@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from holdfast.audit.attacks import logit_of_loss, quantile_regression, text_features
 from holdfast.audit.games import MembershipGame
 from holdfast.audit.intervals import Floats
 from holdfast.audit.scores import Scores
 from holdfast.core.access import Losses, min_count_of
 from holdfast.core.errors import InputError
+from holdfast.core.randomness import Streams
 from holdfast.data.dataset import Dataset
+
+QUANTILE = 0.1
+"""Share of non-members above the quantile that `quantile_threshold` learns; smaller ones need more non-members."""
+
+WIDTH = 24
+"""Features of an utterance that it learns from."""
 
 PROBE = 8
 """Examples whose loss is asked for several times, to see whether it is a function of the example alone."""
@@ -45,6 +53,55 @@ def loss_threshold(fitted: Losses, *, members: Dataset, nonmembers: Dataset) -> 
         attack="loss threshold",
         access="black-box: losses",
         reference="Yeom et al. 2018, arXiv 1709.01604",
+        game=game,
+    )
+
+
+def quantile_threshold(fitted: Losses, *, members: Dataset, nonmembers: Dataset) -> Scores:
+    """Attacks a model by its losses, each against what a non-member with such words would have: no shadow models needed.
+
+    Boosted trees learn from half of the non-members what signal only a share of `QUANTILE` of utterances like this one exceeds;
+    the score is the signal less that. The halves then change places. A fixed half of the members is scored by the trees of either
+    half, so that a member meets the same trees as a non-member that they were not fitted on.
+
+    Args:
+        fitted: As in `loss_threshold`.
+        members: As there.
+        nonmembers: As there; at least 200, better thousands.
+
+    Returns:
+        Scores with what is known of the rows.
+
+    Raises:
+        InputError: As `loss_threshold`, and for too few non-members.
+
+    References:
+        Bertran et al. 2023, "Scalable membership inference attacks via quantile regression", arXiv 2307.03694; after it, because
+        their quantile models are pretrained networks.
+    """
+    game = MembershipGame.between(members, nonmembers, min_count=min_count_of(fitted))
+    sides = {"members": members, "nonmembers": nonmembers}
+    signals = {name: logit_of_loss(checked_losses(fitted, data, what=name)) for name, data in sides.items()}
+    halves = {name: Streams(0).generator("audit quantiles " + name, len(data)).permutation(len(data)) % 2 for name, data in sides.items()}
+    found = {name: np.empty(len(data)) for name, data in sides.items()}
+    for half in (0, 1):
+        known = np.flatnonzero(halves["nonmembers"] != half)
+        asked = {name: np.flatnonzero(halves[name] == half) for name in sides}
+        parts = [nonmembers.take(known), *(sides[name].take(rows) for name, rows in asked.items())]
+        scores = quantile_regression(
+            np.concatenate([text_features(part, fitted_on=parts[0], width=WIDTH) for part in parts]),
+            np.concatenate([signals["nonmembers"][known], *(signals[name][rows] for name, rows in asked.items())]),
+            nonmember_rows=np.arange(len(known)),
+            audited_rows=np.arange(len(known), sum(map(len, parts))),
+            fpr=QUANTILE,
+        )
+        found["members"][asked["members"]], found["nonmembers"][asked["nonmembers"]] = np.split(scores, [len(asked["members"])])
+    return Scores(
+        members=found["members"],
+        nonmembers=found["nonmembers"],
+        attack="quantile regression",
+        access="black-box: losses",
+        reference="after Bertran et al. 2023, arXiv 2307.03694",
         game=game,
     )
 

@@ -14,14 +14,11 @@ from holdfast.core.access import min_count_of
 from holdfast.core.claim import PrivacyClaim
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Evidence
-from holdfast.core.progress import OnProgress, Progress, silent
+from holdfast.core.progress import OnProgress, silent
 from holdfast.core.randomness import Streams
 from holdfast.data import CoinCanaries, Dataset, DataSplits, coin_canaries
 from holdfast.study.plan import AuditTable
 from holdfast.study.shadowing import Pool, Recipe, shadow_models
-
-SHADOWS = "shadow models"
-"""The phase that progress is reported for while shadow models are trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +137,7 @@ def attack_model(
             folder=folder,
             models=settings.shadow_models,
             seed=settings.seed,
-            on_progress=_renamed(on_progress),
+            on_progress=on_progress,
         )
         attacks = [attack(shadows) if isinstance(attack, ShadowAttack) else _among(attack, pool) for attack in attacks]
     if not attacks and audited.canaries is None:
@@ -165,10 +162,3 @@ def _among(attack: Attack, pool: Pool) -> Attack:
         return replace(attack(fitted, members=members, nonmembers=nonmembers), game=pool.game)
 
     return among
-
-
-def _renamed(on_progress: OnProgress) -> OnProgress:
-    def tell(progress: Progress) -> None:
-        on_progress(replace(progress, phase=SHADOWS))
-
-    return tell

@@ -1,10 +1,12 @@
 """The loss-threshold attack: scores are minus losses, and a model that is not in evaluation mode is refused."""
 
+import zlib
+
 import numpy as np
 import pytest
 import torch
 
-from holdfast.audit import loss_threshold
+from holdfast.audit import loss_threshold, quantile_threshold
 from holdfast.core.access import Losses
 from holdfast.core.errors import InputError
 from holdfast.data.dataset import Dataset
@@ -131,3 +133,35 @@ def test_one_loss_for_each_example_is_asked_for(utterances):
 
 def test_any_object_with_losses_will_do():
     assert isinstance(Model(), Losses)
+
+
+class Hard:
+    """Losses that follow from the length of an utterance, less what training on it gains."""
+
+    def __init__(self, members: Dataset, *, gain: float) -> None:
+        self.known, self.gain = {tuple(row) for row in members.tokens()}, gain
+
+    def losses(self, data: Dataset) -> np.ndarray:
+        noise = [np.random.default_rng(zlib.crc32(" ".join(row).encode())).normal(0, 0.1) for row in data.tokens()]
+        return np.array([len(row) + e - self.gain * (tuple(row) in self.known) for row, e in zip(data.tokens(), noise, strict=True)])
+
+
+def test_quantiles_by_words_find_members_that_their_losses_hide(utterances):
+    members, nonmembers = utterances(500, seed=1), utterances(500, seed=2)
+    model = Hard(members, gain=0.5)
+    scores = quantile_threshold(model, members=members, nonmembers=nonmembers)
+    assert scores.auc().value > loss_threshold(model, members=members, nonmembers=nonmembers).auc().value + 0.15
+    assert scores.auc().value > 0.8
+    assert "Bertran" in scores.reference
+
+
+def test_quantiles_find_nothing_where_nothing_is(utterances):
+    members, nonmembers = utterances(500, seed=1), utterances(500, seed=2)
+    scores = quantile_threshold(Hard(members, gain=0.0), members=members, nonmembers=nonmembers)
+    assert abs(scores.auc().value - 0.5) < 0.075  # 4 standard deviations
+    assert np.isfinite(scores.members).all()
+
+
+def test_quantiles_need_non_members(utterances):
+    with pytest.raises(InputError, match="expected above the quantile"):
+        quantile_threshold(Model(), members=utterances(500, seed=1), nonmembers=utterances(100, seed=2))

@@ -22,6 +22,7 @@ from holdfast.audit.attacks import (
 )
 from holdfast.audit.games import MembershipGame
 from holdfast.audit.intervals import Floats
+from holdfast.audit.membership import checked_losses
 from holdfast.audit.scores import Scores
 from holdfast.audit.shadow.store import ScoreStore
 from holdfast.core.access import Confidences, Losses
@@ -156,10 +157,7 @@ class ShadowAttack:
 
 
 def _losses(fitted: Losses, data: Dataset) -> Floats:
-    losses = np.asarray(fitted.losses(data))
-    if losses.shape != (len(data),) or not np.isfinite(losses).all():
-        raise InputError(f"losses have shape {losses.shape}, or are not finite; give one finite number for each of {len(data):,} examples")
-    return losses.astype(np.float32).astype(np.float64)
+    return checked_losses(fitted, data, what="attacked examples").astype(np.float32).astype(np.float64)
 
 
 def _lira_online(seen: Seen) -> Floats:
