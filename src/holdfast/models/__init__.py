@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from holdfast.models.bag import Bag
     from holdfast.models.bilstm import BiLSTM
     from holdfast.models.features import Encoded, Features, Featuriser, Labels, Logits, ModelSettings, Precomputing
     from holdfast.models.hub import Hub
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from holdfast.models.transformer import Transformer
 
 __all__ = [
+    "Bag",
     "BiLSTM",
     "Encoded",
     "Features",
@@ -30,7 +32,7 @@ __all__ = [
     "settings",
 ]
 
-_HOMES = {"BiLSTM": "bilstm", "Hub": "hub", "Transformer": "transformer"}
+_HOMES = {"Bag": "bag", "BiLSTM": "bilstm", "Hub": "hub", "Transformer": "transformer"}
 _HOMES |= dict.fromkeys(["Encoded", "Features", "Featuriser", "Labels", "Logits", "ModelSettings", "Precomputing"], "features")
 _HOMES |= dict.fromkeys(["LoadedModel", "describe", "load", "save", "settings"], "registry")
 

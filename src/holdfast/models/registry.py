@@ -17,7 +17,7 @@ from holdfast.core.errors import InputError, RunError, nearest
 from holdfast.models import checks
 from holdfast.models.features import Featuriser, Labels, ModelSettings
 
-KINDS = {"bilstm": "bilstm:BiLSTM", "transformer": "transformer:Transformer", "hub": "hub:Hub"}
+KINDS = {"bag": "bag:Bag", "bilstm": "bilstm:BiLSTM", "transformer": "transformer:Transformer", "hub": "hub:Hub"}
 """The names of models, and where their settings live."""
 
 FORMAT_VERSION = 1
@@ -43,7 +43,7 @@ def settings(name: str | ModelSettings, options: Mapping[str, Any] | None = None
     """Makes the settings of a model from its name, or changes settings that are there.
 
     Args:
-        name: "bilstm", "transformer", "hub:FOLDER", "hub:minilm" or "hub:owner/name"; or a settings object.
+        name: "bag", "bilstm", "transformer", "hub:FOLDER", "hub:minilm" or "hub:owner/name"; or a settings object.
         options: Fields of those settings, such as ``{"hidden": 64}``.
 
     Raises:

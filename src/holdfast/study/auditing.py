@@ -19,9 +19,9 @@ from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.data import Dataset, load_data
 from holdfast.models.registry import LoadedModel
 from holdfast.runs import RunFolder, RunRecord, RunStore
-from holdfast.study.attacking import SHADOWS, AttackSettings, AuditedData, attack_model, planted
+from holdfast.study.attacking import AttackSettings, AuditedData, attack_model, planted
 from holdfast.study.plan import AuditTable, StudyPlan
-from holdfast.study.shadowing import Recipe
+from holdfast.study.shadowing import PHASE, Recipe
 from holdfast.study.steps import make_mechanism
 from holdfast.tasks import EncodedDataset, Prediction, Task
 from holdfast.training import Encoding, evaluation
@@ -42,7 +42,7 @@ __all__ = [
 PHASES = {"data": 2.0, "attack": 8.0}
 """The phases that `audit_stored` reports progress for, each with its rough share of the time."""
 
-SHADOW_PHASES = {"data": 2.0, SHADOWS: 100.0, "attack": 8.0}
+SHADOW_PHASES = {"data": 2.0, PHASE: 100.0, "attack": 8.0}
 """The same with shadow models."""
 
 

@@ -9,19 +9,24 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from holdfast.audit.games import MembershipGame
 from holdfast.audit.shadow import ScoreStore, shadow_scores
 from holdfast.audit.shadow.membership import LOSS, ShadowModels
 from holdfast.core.errors import InputError
-from holdfast.core.progress import OnProgress, silent
+from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.core.randomness import Streams
 from holdfast.data import Dataset, DataSplits
 from holdfast.models import Labels, ModelSettings
 from holdfast.privacy import Mechanism
 from holdfast.tasks import Task, TaskWithConfidences
 from holdfast.training import Encoding, FittedModel, TrainingSettings, evaluation, train
+from holdfast.training.ensembles import train_ensemble
+
+PHASE = "shadow models"
+"""The phase that progress is reported for."""
 
 FOLDER = "shadows"
 """Where a run keeps the scores of its shadow models."""
@@ -31,6 +36,12 @@ MOST_POPULATION = 2000
 
 FEWEST_ROWS = 20
 """Rows on each side below which shadow models are not worth their time."""
+
+AT_ONCE = ("bag", "bilstm", "transformer")
+"""Models whose shadows are trained many at a time, where the run has no privacy."""
+
+GROUP = 16
+"""Shadow models that are trained at once: so many are lost at most where an audit is killed."""
 
 FORMAT = 1
 """Counts up where shadow models are trained in another way, so that stored scores are not mixed with new ones."""
@@ -176,6 +187,50 @@ class OneByOne:
         return _signals_of(fitted, rows.take(np.arange(pool.scored)))
 
 
+@dataclass(frozen=True, eq=False)
+class Together:
+    """Trains shadow models of a run without privacy many at a time, each as `OneByOne` would but for rounding and dropped units.
+
+    Args:
+        recipe: How.
+        pool: The rows.
+        seed: As in `OneByOne`.
+        on_progress: Told of the steps of each group.
+    """
+
+    recipe: Recipe
+    pool: Pool
+    seed: int
+    on_progress: OnProgress = silent
+
+    def __call__(self, models: Sequence[int], included_NK: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Returns the signals of every scored row under each of these models, as `OneByOne` does."""
+        pool, recipe = self.pool, self.recipe
+        rows, audited = pool.joined(), len(pool.members) + len(pool.nonmembers)
+        included = np.ones((len(rows), len(models)), dtype=np.bool_)
+        included[: pool.scored] = included_NK
+        included[audited : pool.scored] = False  # the population is never trained on
+        sampler, encoding = recipe.mechanism.sampler, recipe.encoding
+        ensemble = train_ensemble(
+            recipe.task,
+            recipe.task.encode(rows, encoding.featuriser, encoding.labels),
+            included=included,
+            model=recipe.model,
+            featuriser=encoding.featuriser,
+            labels=encoding.labels,
+            settings=recipe.training,
+            epochs=recipe.mechanism.steps / sampler.steps_per_epoch,
+            batch_size=sampler.batch_size,
+            seeds=[Streams.from_seed(self.seed).integer("shadow model", model) for model in models],
+            on_progress=self.on_progress,
+        )
+        scored = recipe.task.encode(rows.take(np.arange(pool.scored)), encoding.featuriser, encoding.labels)
+        if not isinstance(recipe.task, TaskWithConfidences):
+            return ensemble.losses(scored)
+        each = [evaluation.confidences(recipe.task, module, scored, device=torch.device("cpu")) for module in ensemble.modules()]
+        return np.stack(each, axis=1)
+
+
 def signal_names(task: Task, labels: Labels) -> tuple[str, ...]:
     """What is kept of each shadow model: its confidences where the task tells any, else its losses."""
     return evaluation.confidence_names(task, labels) if isinstance(task, TaskWithConfidences) else (LOSS,)
@@ -204,17 +259,43 @@ def shadow_models(recipe: Recipe, pool: Pool, *, folder: Path, models: int, seed
         InputError: For an odd number of models.
         TrainingStopped: If a training diverges or the disk is full; what was finished before is kept.
     """
+    at_once = not recipe.mechanism.private and recipe.model.kind in AT_ONCE
     store = ScoreStore.open_or_create(
         folder / FOLDER,
         data_hash=pool.joined().content_hash,
-        settings=recipe.describe() | {"scored": pool.scored},
+        settings=recipe.describe() | {"scored": pool.scored, "at_once": at_once},
         examples=pool.scored,
         models=models,
         signals=signal_names(recipe.task, recipe.encoding.labels),
         seed=seed,
     )
-    shadow_scores(OneByOne(recipe, pool, seed), store=store, together=1, on_progress=on_progress)
+    told = _Told(on_progress)
+    trainer = Together(recipe, pool, seed, told.steps) if at_once else OneByOne(recipe, pool, seed)
+    shadow_scores(trainer, store=store, together=GROUP if at_once else 1, on_progress=told.models)
     return ShadowModels(store=store, game=pool.game, population=pool.population)
+
+
+class _Told:
+    """Joins what is told of finished models and of the steps of those in training: a hundred units for each model."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self._finished, self._of = 0, 0
+
+    def models(self, progress: Progress) -> None:
+        """Some models are finished."""
+        self._finished, self._of = progress.done, progress.total
+        self._tell(0.0, progress.note)
+
+    def steps(self, progress: Progress) -> None:
+        """The next group is on its way; finished with it is told by the store."""
+        group = min(GROUP, self._of - self._finished)
+        self._tell(group * min(0.99, progress.done / max(1, progress.total)), "")
+
+    def _tell(self, more: float, note: str) -> None:
+        words = f"{self._finished} of {self._of} finished" + (f"; {note}" if note else "")
+        done = round(100 * (self._finished + more))
+        self._on_progress(Progress(phase=PHASE, done=done, total=100 * self._of, note=words))
 
 
 def _made_for(mechanism: Mechanism, data: Dataset) -> Mechanism:

@@ -151,7 +151,7 @@ def test_quantiles_by_words_find_members_that_their_losses_hide(utterances):
     model = Hard(members, gain=0.5)
     scores = quantile_threshold(model, members=members, nonmembers=nonmembers)
     assert scores.auc().value > loss_threshold(model, members=members, nonmembers=nonmembers).auc().value + 0.15
-    assert scores.auc().value > 0.8
+    assert scores.auc().value > 0.75
     assert "Bertran" in scores.reference
 
 

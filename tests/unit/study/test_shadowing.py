@@ -12,9 +12,9 @@ from holdfast.cli import main
 from holdfast.core.errors import InputError, StudyError
 from holdfast.data import Dataset, DataSplits, Example
 from holdfast.study import parse_plan, run_study
-from holdfast.study.attacking import SHADOWS, AttackSettings
+from holdfast.study.attacking import AttackSettings
 from holdfast.study.auditing import audit_stored, open_stored
-from holdfast.study.shadowing import FOLDER, OneByOne, Pool
+from holdfast.study.shadowing import FOLDER, PHASE, OneByOne, Pool, Together
 
 STUDY = """
 title = "Shadows"
@@ -134,7 +134,7 @@ def test_shadow_models_find_what_losses_do_not_and_the_stored_scores_are_used_ag
     found = audit_stored(runs / "non-private", settings=settings, on_progress=told.append)
     areas = {one.conditions["attack"]: one.value for one in found.estimates if one.name == "membership_auc"}
     assert areas["RMIA, online, 4 shadow models"] > areas["loss threshold"] > 0.6
-    assert [one.done for one in told if one.phase == SHADOWS][-1] == 4
+    assert [one.done for one in told if one.phase == PHASE][-1] == 400
     (folder,) = (runs / "non-private" / FOLDER).iterdir()
     before = (folder / "scores.f32").read_bytes()
     assert main(["audit", str(runs / "non-private"), "--attack", "lira", "--shadow-models", "4", "--json"]) == 0
@@ -150,21 +150,35 @@ def test_noise_leaves_shadow_models_nothing_to_find(runs):
 
 
 def test_an_interrupted_audit_goes_on_to_the_same_scores(runs, tmp_path):
-    shutil.copytree(runs / "non-private", tmp_path / "whole")
+    shutil.copytree(runs / "dp-sgd", tmp_path / "whole")
     settings = AttackSettings(attacks=("rmia",), shadow_models=4)
 
     def stop_after_two(progress) -> None:
-        if progress.phase == SHADOWS and progress.done == 2:
+        if progress.phase == PHASE and progress.done == 200:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        audit_stored(runs / "non-private", settings=settings, on_progress=stop_after_two)
-    (folder,) = (runs / "non-private" / FOLDER).iterdir()
+        audit_stored(runs / "dp-sgd", settings=settings, on_progress=stop_after_two)
+    (folder,) = (runs / "dp-sgd" / FOLDER).iterdir()
     assert ScoreStore.open(folder).missing() == [2, 3]
-    audit_stored(runs / "non-private", settings=settings)
+    audit_stored(runs / "dp-sgd", settings=settings)
     audit_stored(tmp_path / "whole", settings=settings)
     (other,) = (tmp_path / "whole" / FOLDER).iterdir()
     assert (folder / "scores.f32").read_bytes() == (other / "scores.f32").read_bytes()
+
+
+def test_many_at_a_time_are_the_models_that_one_by_one_are(runs):
+    """Without dropped units only rounding differs; training amplifies it."""
+    stored = open_stored(runs / "non-private")
+    recipe, pool = stored.recipe(), Pool.of(stored.audited.real, min_count=1, seed=0)
+    included = np.stack([balanced_column(pool.scored, model, seed=0) for model in (0, 1, 2)], 1)
+    alone, together = (trainer(recipe, pool, 0)([0, 1, 2], included) for trainer in (OneByOne, Together))
+    assert together.shape == alone.shape
+    losses = stored.confidence_names.index("loss")
+    assert np.median(np.abs(together - alone)[:, :, losses]) < 1e-3
+    assert np.corrcoef(together[:, :, losses].ravel(), alone[:, :, losses].ravel())[0, 1] > 0.999
+    others = np.corrcoef(together[:, 0, losses], alone[:, 1, losses])[0, 1]
+    assert others < 0.99  # another model is not the same
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from ctypes import c_double, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import c_double, c_float, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from holdfast.privacy.kernels.portable import GramNorms
 
-ABI = 5
+ABI = 6
 """Version of the types and signatures below; `core/kernels.h` carries the same number."""
 
 LEVELS = ("baseline", "avx2", "avx512")
@@ -41,6 +41,21 @@ class _Track(ctypes.Structure):
     _fields_ = (("data", c_void_p), ("direction_stride", c_int64), ("position_stride", c_int64), ("row_stride", c_int64))
 
 
+class TableOfRows(ctypes.Structure):
+    """Tables of rows of several models; `rows` fills it."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("values", "first", "second", "last", "met", "slot")),
+        *((name, c_int64) for name in ("models", "rows", "width")),
+    )
+
+
+class MissedSteps(ctypes.Structure):
+    """What rows go through in steps that do not meet them; `rows` fills it."""
+
+    _fields_ = (*((name, c_void_p) for name in ("move", "floor", "first_decay", "second_decay")), ("model_stride", c_int64))
+
+
 _ADD_NOISE = ctypes.CFUNCTYPE(None, c_void_p, c_int64, c_double, c_double, c_void_p, c_uint64, c_int32, c_int32)
 
 
@@ -58,6 +73,17 @@ class _Table(ctypes.Structure):
         ("add_noise_float", _ADD_NOISE),
         ("add_noise_double", _ADD_NOISE),
         ("key_stream", ctypes.CFUNCTYPE(None, c_void_p, c_uint64, c_uint32, c_uint32, c_int64, c_void_p)),
+        ("rows_meet", ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_int32, *[c_void_p] * 3, c_int64, c_void_p, c_int32)),
+        ("rows_mean", ctypes.CFUNCTYPE(None, *[c_void_p] * 3, c_int64, c_int64, c_void_p, c_int32)),
+        ("rows_add", ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_int32)),
+        ("rows_mean_add", ctypes.CFUNCTYPE(None, *[c_void_p] * 3, c_int64, c_int64, c_void_p, c_int64, c_void_p, c_int32)),
+        (
+            "rows_move",
+            ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_void_p, c_void_p, c_int32, c_void_p, *[c_float] * 4, c_int32),
+        ),
+        ("packed_walk", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 5, *[c_int64] * 4, c_int32)),
+        ("packed_walk_back", ctypes.CFUNCTYPE(c_int32, *[c_void_p] * 5, *[c_int64] * 4, c_int32)),
+        ("keep_some", ctypes.CFUNCTYPE(None, *[c_void_p] * 5, c_int64, c_int64, c_uint32, c_float, c_int32)),
     )
 
 
