@@ -34,6 +34,8 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def made(name: str, vectors: str) -> models.ModelSettings:
     return {
+        "bag": models.Bag(embedding=5, hidden=4),
+        "bag, frozen vectors": models.Bag(embedding=5, hidden=4, vectors=vectors),
         "bilstm": models.BiLSTM(**TINY),
         "bilstm, two layers": models.BiLSTM(**TINY, layers=2, vocabulary="hashed", buckets=3),
         "bilstm, frozen vectors": models.BiLSTM(**TINY, vectors=vectors),
@@ -43,7 +45,16 @@ def made(name: str, vectors: str) -> models.ModelSettings:
     }[name]
 
 
-NAMES = ["bilstm", "bilstm, two layers", "bilstm, frozen vectors", "bilstm, trained vectors", "transformer", "transformer, frozen vectors"]
+NAMES = [
+    "bag",
+    "bag, frozen vectors",
+    "bilstm",
+    "bilstm, two layers",
+    "bilstm, frozen vectors",
+    "bilstm, trained vectors",
+    "transformer",
+    "transformer, frozen vectors",
+]
 
 
 def corpus(lengths: list[int], seed: int) -> Dataset:

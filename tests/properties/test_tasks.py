@@ -19,6 +19,7 @@ from holdfast.testing import check_task
 
 TASKS = {task.name: task for task in (IntentSlot(), Classification(), Tagging())}
 MODELS = {
+    "bag": models.Bag(embedding=5, hidden=4),
     "bilstm": models.BiLSTM(embedding=5, hidden=4, layers=2, characters=3, character_width=2),
     "transformer": models.Transformer(width=8, layers=1, heads=2, feedforward=8),
 }
