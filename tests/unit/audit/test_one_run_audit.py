@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from holdfast.audit import Guesses, Scores, audit, one_run_audit, one_run_epsilon, one_run_gaussian_epsilon, plan
-from holdfast.audit.bounds import group_claim, single_epsilon
+from holdfast.audit.bounds import epsilon_of_gaussian, group_claim, one_run_mu, single_epsilon
 from holdfast.audit.bounds.gaussian import CONDITION
 from holdfast.audit.one_run_audit import ATTACK, accuracy_cap
 from holdfast.core.errors import InputError
@@ -157,6 +157,8 @@ def test_copies_are_converted_by_group_privacy(audited):
     expected = single_epsilon(lambda delta: one_run_epsilon(guesses, delta=delta, alpha=0.05), delta=1e-5, copies=3)
     assert found.value == pytest.approx(expected)
     assert found.value < one.estimate("one_run_epsilon").value / 2
+    gaussian = epsilon_of_gaussian(one_run_mu(guesses, alpha=0.05) / 3, 1e-5)
+    assert many.estimate("one_run_gaussian_epsilon").value == pytest.approx(gaussian)
     assert many.estimate("one_run_accuracy").conditions["cap"] > one.estimate("one_run_accuracy").conditions["cap"]
     assert many.verdicts[0].outcome == "contradicted"
     assert "each canary planted 3 times" in many.verdicts[0].method

@@ -84,6 +84,16 @@ def test_rows_whose_words_stand_elsewhere_come_last(train, made):
     assert all(alike[words] == 1 for words, *_ in content(made["label-noise"].candidates))
 
 
+def test_rows_that_stand_twice_give_one_canary_and_none_that_a_real_row_contradicts():
+    """Half of the texts have both labels, so any wrong label is a real row; the others stand there twice with one label."""
+    texts = [(f"w{row % 6}", f"w{row // 6}") for row in range(60)]
+    rows = [Example(tokens=text, label=label) for at, text in enumerate(texts) for label in ("x", "y" if at < 30 else "x")]
+    data = Dataset.from_examples(rows, name="twice", split="train")
+    canaries = content(coin_canaries(data, count=25, kind="label-noise", streams=Streams(0)).candidates)
+    assert len(set(canaries)) == 25
+    assert {words for words, *_ in canaries} <= set(texts[30:])
+
+
 @both_kinds
 def test_what_a_model_knows_by_name_does_not_tell_the_coins(made, kind):
     """The same words, labels and tags are read off the data whether all canaries are in, some, or none."""
