@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, silent
 from holdfast.core.randomness import Streams
 from holdfast.data import CoinCanaries, Dataset, DataSplits, coin_canaries
+from holdfast.models import ModelSettings
 from holdfast.study.plan import AuditTable
 from holdfast.study.shadowing import Pool, Recipe, shadow_models
 
@@ -39,18 +41,27 @@ class AuditedData:
         return self.data if self.canaries is None else replace(self.data, train=self.canaries.rest)
 
 
-def planted(data: DataSplits, table: AuditTable) -> AuditedData:
+def planted(data: DataSplits, table: AuditTable, settings: Sequence[ModelSettings]) -> AuditedData:
     """Plants the canaries that a study asks for.
 
     The coins follow from `canary_seed` alone, so an audit of a stored run finds them again.
 
+    Args:
+        data: As they were loaded.
+        table: What the study asks for.
+        settings: Of the models that are trained on the data. Which words a model knows must not tell the coins, so all must ask
+            for a word equally often.
+
     Raises:
-        InputError: If the data cannot have so many canaries.
+        InputError: If the data cannot have so many canaries, or the models differ in that.
     """
     if not table.canaries:
         return AuditedData(data)
+    asked = {int(getattr(one, "min_count", 1)) for one in settings}
+    if len(asked) > 1:
+        raise InputError(f"the models of the runs have min_count {', '.join(map(str, sorted(asked)))}; with canaries give all the same")
     streams = Streams.from_seed(table.canary_seed).child("canaries")
-    canaries = coin_canaries(data.train, count=table.canaries, kind=table.canary_kind, streams=streams)
+    canaries = coin_canaries(data.train, count=table.canaries, kind=table.canary_kind, streams=streams, min_count=max(asked))
     return AuditedData(replace(data, train=canaries.train), canaries)
 
 

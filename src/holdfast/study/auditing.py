@@ -135,7 +135,8 @@ def open_stored(path: Path, *, source: str | None = None) -> StoredRun:
         raise RunError(f"{folder.path} holds no saved model with its settings; only runs of `holdfast run` and `train` can be audited")
     options = {name: value for name, value in settings["data"].items() if name != "source"}
     loaded = load_data(settings["data"]["source"] if source is None else source, **options)
-    audited = planted(loaded, AuditTable.model_validate(settings.get("audit", {})))
+    model = models.load(folder.path / "model")
+    audited = planted(loaded, AuditTable.model_validate(settings.get("audit", {})), [model.settings])
     trained = record.data["content_hash"]
     if audited.data.content_hash != trained:
         raise RunError(
@@ -143,7 +144,7 @@ def open_stored(path: Path, *, source: str | None = None) -> StoredRun:
             "be members: give the data as they were (--data)"
         )
     task: Task = catalog.resolve("task", settings["task"]["name"])(**{k: v for k, v in settings["task"].items() if k != "name"})
-    return StoredRun(folder, record, task, models.load(folder.path / "model"), audited)
+    return StoredRun(folder, record, task, model, audited)
 
 
 def audit_stored(

@@ -112,7 +112,7 @@ def _lead(
     for run in chosen:
         _check_folder(plan, run, out, resume=resume)
     with _phase("data", on_progress):
-        audited = planted(load_data(plan.data.source, **plan.data.options), plan.audit)
+        audited = _data(plan)
     for run in chosen:  # a batch larger than the data, say, is found before hours of training, not between them
         make_mechanism(plan, run, audited.data.train)
     atomic_write(out / STUDY, text)
@@ -125,7 +125,7 @@ def _lead(
 
 def _follow(plan: StudyPlan, chosen: Sequence[RunPlan], group: Group, *, resume: bool) -> StudyResult:
     """What every other process does: its share of each training, and nothing else."""
-    data = planted(load_data(plan.data.source, **plan.data.options), plan.audit).data
+    data = _data(plan).data
     with _threads(plan.threads):
         for run in chosen:
             if group.agree(False):
@@ -153,6 +153,10 @@ def _one(
     record = replace(record, status="finished")
     folder.write(record)
     return record
+
+
+def _data(plan: StudyPlan) -> AuditedData:
+    return planted(load_data(plan.data.source, **plan.data.options), plan.audit, [plan.model_settings(run) for run in plan.run])
 
 
 def _check_folder(plan: StudyPlan, run: RunPlan, out: Path, *, resume: bool) -> None:

@@ -218,3 +218,9 @@ def test_a_study_trains_shadow_models_and_plants_canaries(tmp_path):
 def test_a_study_that_forgets_the_shadow_models_is_refused(tmp_path):
     with pytest.raises((StudyError, InputError), match="needs shadow models"):
         parse_plan(STUDY + '[audit]\nattacks = ["lira"]\n', origin="study.toml", folder=tmp_path)
+
+
+def test_models_that_know_words_by_other_counts_share_no_canaries(tmp_path):
+    text = STUDY + "model = { min_count = 2 }\n[audit]\ncanaries = 40\n"
+    with pytest.raises(InputError, match="min_count 1, 2; with canaries give all the same"):
+        run_study(parse_plan(text, origin="study.toml", folder=Path()), tmp_path, text=text)
