@@ -121,7 +121,7 @@ def train_ensemble(
 def _train(plan: Plan, name: str, courses: Sequence[Course], order: Sequence[int], together: int | None) -> tuple[Part, ...]:
     """Trains parts of the ensemble, on the CPU several at a time with one thread each."""
     threads = torch.get_num_threads() if plan.device.type == "cpu" and name == "stacked" else 1
-    size = together or _together(plan, len(order), threads)
+    size = together or _together(plan, courses, threads)
     groups = [order[start : start + size] for start in range(0, len(order), size)]
 
     def work(group: Sequence[int]) -> Part:
@@ -131,11 +131,12 @@ def _train(plan: Plan, name: str, courses: Sequence[Course], order: Sequence[int
     return tuple(in_threads(work, groups, threads=threads, stop=plan.stop))
 
 
-def _together(plan: Plan, models: int, threads: int) -> int:
-    """How many models one thread trains at once."""
+def _together(plan: Plan, courses: Sequence[Course], threads: int) -> int:
+    """How many models one thread trains at once: on a processor what was quickest in `benchmarks/shadow.py`."""
     if plan.device.type != "cpu":
-        return models
-    return max(1, min(16, -(-models // threads)))
+        return len(courses)
+    walks = any(isinstance(part, nn.LSTM) for part in plan.make(courses[0].streams).modules())
+    return max(1, min(16 if walks else 32, -(-len(courses) // threads)))
 
 
 class _Told:
