@@ -7,6 +7,7 @@ step. So nothing but the clipped sum has to travel, once a step.
 from __future__ import annotations
 
 import datetime
+import gc
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -161,6 +162,7 @@ def joined() -> Iterator[Group]:
         yield Group.current()
     finally:
         distributed.destroy_process_group()
+        gc.collect()  # an error's frames may hold the group still, and its threads abort a process that exits before they are joined
 
 
 @contextmanager
