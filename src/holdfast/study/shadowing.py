@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from holdfast.audit.games import MembershipGame
 from holdfast.audit.shadow import ScoreStore, shadow_scores
 from holdfast.audit.shadow.membership import LOSS, ShadowModels
-from holdfast.core.errors import InputError
+from holdfast.core.errors import InputError, Interrupted
 from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.core.randomness import Streams
 from holdfast.data import Dataset, DataSplits
@@ -175,15 +175,20 @@ class OneByOne:
         drawn = np.flatnonzero(included_N[: len(pool.members) + len(pool.nonmembers)])  # the population is never trained on
         mine = rows.take(np.concatenate([drawn, np.arange(pool.scored, len(rows))]))
         few = pool.nonmembers.take(np.arange(2))
-        fitted = train(
-            recipe.task,
-            DataSplits(f"{mine.name} shadow {model}", mine, few, few),
-            mechanism=_made_for(recipe.mechanism, mine),
-            model=recipe.model,
-            settings=replace(recipe.training, evaluate_every=0),
-            seed=Streams.from_seed(self.seed).integer("shadow model", model),
-            encoding=recipe.encoding,
-        )
+        try:
+            fitted = train(
+                recipe.task,
+                DataSplits(f"{mine.name} shadow {model}", mine, few, few),
+                mechanism=_made_for(recipe.mechanism, mine),
+                model=recipe.model,
+                settings=replace(recipe.training, evaluate_every=0),
+                seed=Streams.from_seed(self.seed).integer("shadow model", model),
+                encoding=recipe.encoding,
+            )
+        except Interrupted as error:
+            raise Interrupted(
+                f"the audit stopped in shadow model {model}; the same command goes on with it, finished ones are kept"
+            ) from error
         return _signals_of(fitted, rows.take(np.arange(pool.scored)))
 
 
