@@ -73,7 +73,20 @@ def lead(document: Document) -> str:
 
 
 def leakage_sentence(document: Document) -> str:
-    """What the attacks found, in one sentence."""
+    """What the attacks found, in one sentence, and what canaries gave away, in another."""
+    return " ".join(filter(None, (_attack_sentence(document), _canary_sentence(document))))
+
+
+def _canary_sentence(document: Document) -> str:
+    """How many of the guesses at canaries are right: a model may hide its average member and give these away."""
+    found = [estimate for name in document.names if (estimate := _known(document, "one_run_accuracy", name)) is not None]
+    if not found:
+        return ""
+    parts = [f"{one.conditions['correct']:,} of {one.conditions['guessed']:,} on {one.subject}" for one in found]
+    return f"Of canaries that a coin put into training or not, it was guessed rightly {words.listed(parts)}, where half is guessing."
+
+
+def _attack_sentence(document: Document) -> str:
     areas = {name: estimate for name in document.names if (estimate := _known(document, "membership_auc", name)) is not None}
     if not areas:
         return "No attack was run, so what leaks was not measured."

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.reporting import RUNS, four_runs, record_of, usefulness
 
-from holdfast.core.evidence import Evidence
+from holdfast.core.evidence import Estimate, Evidence
 from holdfast.report import Document, front, gather
 
 Make = Callable[..., Document]
@@ -194,3 +194,15 @@ def test_a_run_that_was_not_tested_says_so(four: Document):
     document = replace(four, evidence=replace(four.evidence, verdicts=()))
     assert [row[-1].text for row in front.overview(document).rows] == ["no promise", "not tested", "not tested", "not tested"]
     assert tile(document, "Measured leakage").status == "not tested"
+
+
+def test_canaries_that_were_guessed_stand_on_the_first_screen(four: Document):
+    fields = {"unit": "share", "direction": "lower is better"}
+    guessed = [
+        Estimate(name="one_run_accuracy", subject=name, value=right / 60, conditions={"guessed": 60, "correct": right}, **fields)
+        for name, right in (("non-private", 60), ("dp-sgd", 32))
+    ]
+    document = replace(four, evidence=four.evidence + Evidence(estimates=tuple(guessed)))
+    said = front.leakage_sentence(document)
+    assert said.startswith(front.leakage_sentence(four))
+    assert said.endswith("it was guessed rightly 60 of 60 on non-private and 32 of 60 on dp-sgd, where half is guessing.")
