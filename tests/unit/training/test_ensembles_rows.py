@@ -79,13 +79,7 @@ def test_a_forgotten_missed_step_would_be_seen(monkeypatch: pytest.MonkeyPatch):
     assert apart.abs().max() > 1e-4
 
 
-@pytest.fixture
-def compiled() -> None:
-    if "compiled" not in kernels.backend():
-        pytest.skip("this machine has no compiled core")
-
-
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("compiled_core")
 @pytest.mark.parametrize("means", [False, True])
 @pytest.mark.parametrize("second", [False, True])
 def test_the_core_moves_rows_as_its_twin_does(second: bool, means: bool):
@@ -96,7 +90,7 @@ def test_the_core_moves_rows_as_its_twin_does(second: bool, means: bool):
     assert (one - first()).abs().max() > 1e-2
 
 
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("compiled_core")
 def test_the_core_means_rows_as_its_twin_does():
     ids, marked, _ = drawn(torch.Generator().manual_seed(0), 1.0, torch.float32)
     one, other = (make.mean(ids, marked) for make in (rows(first().float(), second=False), PortableRows(first().float(), second=False)))
@@ -117,7 +111,7 @@ def test_the_last_models_can_be_left_out():
     assert not torch.equal(tables.values_MVD[0], kept[0])
 
 
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("compiled_core")
 @pytest.mark.parametrize("hidden", [1, 5, 32])
 def test_the_core_walks_packed_rows_as_its_twin_does(hidden: int):
     generator = torch.Generator().manual_seed(hidden)

@@ -9,6 +9,7 @@ Shapes: M models, V rows of a table, D their width, N ids of one model, L lists 
 from __future__ import annotations
 
 import ctypes
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -54,7 +55,7 @@ class Missed:
     second_decay: Tensor
 
 
-class Rows:
+class Rows(ABC):
     """The tables, their moments, and which rows the present step has met.
 
     Args:
@@ -93,25 +94,25 @@ class Rows:
             self._catch_up(every + model * len(every), missed)
         self.step = step
 
+    @abstractmethod
     def meet(self, ids_MN: Tensor, missed: Missed) -> None:
         """Brings the rows of these ids up to date, and counts them among those that the step moves."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mean(self, ids_MLT: Tensor, marked_MLT: Tensor) -> Tensor:
         """The mean over the marked rows of each list, (M, L, D); NaN for a list without."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add(self, ids_MN: Tensor, grads_MND: Tensor) -> None:
         """Takes the gradients of rows that the step has met, one for each id; those of one row add up."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add_mean(self, ids_MLT: Tensor, marked_MLT: Tensor, grads_MLD: Tensor) -> None:
         """Takes the gradients of what `mean` gave."""
-        raise NotImplementedError
 
+    @abstractmethod
     def move(self, how: Move) -> None:
         """Moves the rows that the step has met."""
-        raise NotImplementedError
 
     def _catch_up(self, rows_U: Tensor, missed: Missed) -> None:
         """What distinct rows, numbered through all tables, went through before this step."""
