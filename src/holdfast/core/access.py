@@ -53,3 +53,50 @@ class OwnVocabulary(Protocol):
 def min_count_of(fitted: object) -> int | None:
     """That number, or None for a model that does not say."""
     return fitted.vocabulary_min_count if isinstance(fitted, OwnVocabulary) else None
+
+
+@runtime_checkable
+class OpenModel(Protocol):
+    """White-box access: the model itself, and all that makes its input and reads its output."""
+
+    @property
+    def task(self) -> Any:
+        """What it was trained for."""
+        ...
+
+    @property
+    def module(self) -> Any:
+        """The module with its weights."""
+        ...
+
+    @property
+    def featuriser(self) -> Any:
+        """What makes its input of words."""
+        ...
+
+    @property
+    def labels(self) -> Any:
+        """What it chooses from."""
+        ...
+
+    @property
+    def device(self) -> Any:
+        """Where it is."""
+        ...
+
+
+@runtime_checkable
+class EmbeddedInput(Protocol):
+    """A module whose words can be mixed: it says apart what it makes of each word alone, and what it makes of them together.
+
+    Guarantee:
+        In evaluation mode ``module(features)`` is ``module.read(module.embed(features), features)``.
+    """
+
+    def embed(self, features: Any) -> Any:
+        """What each piece is before pieces meet, (B, T, D): vectors of words and of their characters, side by side."""
+        ...
+
+    def read(self, states_BTD: Any, features: Any) -> Any:
+        """The logits, from what `embed` made of the pieces or a mixture of it; of the features only the masks are looked at."""
+        ...
