@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+import numpy as np
 import pyarrow as pa
 
 from holdfast.core.errors import DataError, InputError, nearest
@@ -22,13 +23,14 @@ from holdfast.data.records import BadRows, Columns, hash_users
 
 _OPTIONS = {
     "assistant": (),
-    "snips": ("name", "bad_rows"),
-    "jsonl": ("name", "columns", "fractions", "bad_rows"),
-    "csv": ("name", "columns", "fractions", "delimiter", "bad_rows"),
-    "conll": ("name", "fractions", "bad_rows"),
-    "hub": ("name", "columns", "fractions", "config"),
+    "snips": ("name", "bad_rows", "rows"),
+    "jsonl": ("name", "columns", "fractions", "bad_rows", "rows"),
+    "csv": ("name", "columns", "fractions", "delimiter", "bad_rows", "rows"),
+    "conll": ("name", "fractions", "bad_rows", "rows"),
+    "hub": ("name", "columns", "fractions", "config", "rows"),
 }
 SOURCES = tuple(_OPTIONS)
+_PARTS = ("train", "validation", "test")
 
 S = TypeVar("S", "Columns", "Fractions")
 
@@ -63,6 +65,7 @@ def load_data(
     delimiter: str | None = None,
     config: str | None = None,
     bad_rows: BadRows = "refuse",
+    rows: Mapping[str, int] | None = None,
 ) -> DataSplits:
     """Loads data and cuts them into training, validation and test part.
 
@@ -75,14 +78,16 @@ def load_data(
             - ``hub:owner/name`` or ``hub:FOLDER``: Hugging Face `datasets`.
 
             Gzipped files are read as they are.
-        seed: Integer >= 0: of the embedded corpus, and of the permutation that cuts data which come in one piece. Data with a
-            training and a test part but no validation part give up a share of the training part.
+        seed: Integer >= 0: of the embedded corpus, of the permutation that cuts data which come in one piece, and of the choice of
+            `rows`. Data with a training and a test part but no validation part give up a share of the training part.
         name: What the data are called; where None, the name of the file or folder. It salts the hash of the user ids.
         columns: Which column holds what (jsonl, csv, hub); a mapping, as in a study file, gives the fields of `Columns`.
         fractions: How data in one piece are cut, or a mapping of the fields of `Fractions`; .8, .1 and .1 where None.
         delimiter: The delimiter (csv); guessed from the first line where None.
         config: The configuration (hub).
         bad_rows: "refuse" (the default) or "skip", for files.
+        rows: At most how many rows to take of a part, such as ``{"train": 2000}``: drawn at random, in the order in which they stand.
+            A part that is not named is taken whole, and so is one that has no more. The embedded corpus says it in its source.
 
     Returns:
         The three parts. User ids of files are hashed; the rows of files with parts keep their order.
@@ -98,13 +103,13 @@ def load_data(
     if kind not in SOURCES:
         raise InputError(f"no data source {kind!r}; {nearest(kind, SOURCES)}. A file is given as jsonl:PATH, csv:PATH or conll:PATH")
     given = {"name": name, "columns": columns, "fractions": fractions, "delimiter": delimiter, "config": config}
-    given["bad_rows"] = bad_rows if bad_rows != "refuse" else None
+    given |= {"bad_rows": bad_rows if bad_rows != "refuse" else None, "rows": rows}
     _check_options(kind, rest, given)
     if kind == "assistant":
         return generate(AssistantSettings.parse(rest, seed=seed))
     fields, shares = _settings(Columns, columns, "columns"), _settings(Fractions, fractions, "fractions")
     tables = _tables(kind, rest, fields, delimiter=delimiter, config=config, bad_rows=bad_rows)
-    return _splits(name or _name_of(Path(rest)), tables, shares, seed)
+    return _at_most(rows or {}, _splits(name or _name_of(Path(rest)), tables, shares, seed), seed)
 
 
 def _settings(kind: type[S], given: S | Mapping[str, Any] | None, option: str) -> S:
@@ -119,13 +124,18 @@ def _settings(kind: type[S], given: S | Mapping[str, Any] | None, option: str) -
     raise InputError(f"{option} is {given!r}; give a {kind.__name__}, or a mapping of its fields")
 
 
-def _check_options(kind: str, rest: str, given: Mapping[str, object]) -> None:
+def _check_options(kind: str, rest: str, given: Mapping[str, Any]) -> None:
     allowed = _OPTIONS[kind]
     for option, value in given.items():
         if value is not None and option not in allowed:
             raise InputError(f"{kind}: has no option {option!r}; it has: {', '.join(allowed) or 'none'}")
     if given["bad_rows"] not in (None, *get_args(BadRows)):
         raise InputError(f"bad_rows is {given['bad_rows']!r}; {nearest(str(given['bad_rows']), get_args(BadRows))}")
+    for part, most in (given["rows"] or {}).items():
+        if part not in _PARTS:
+            raise InputError(f"rows has no part {part!r}; {nearest(part, _PARTS)}")
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise InputError(f"rows of {part} are {most!r}; give an integer >= 1")
     if kind != "assistant" and not rest:
         raise InputError(f"{kind}: what to load is missing; give {kind}:PATH")
 
@@ -165,6 +175,17 @@ def _splits(name: str, tables: Mapping[str, pa.Table], fractions: Fractions, see
         parts[part], order = dataclasses.replace(train.take(order[:count]), split=part), order[count:]
     rest = train.take(order) if shares else train
     return DataSplits(name, rest, parts["validation"], parts["test"])
+
+
+def _at_most(rows: Mapping[str, int], data: DataSplits, seed: int) -> DataSplits:
+    """Takes so many rows of each part at most, at random, in their order."""
+    taken: dict[str, Any] = {}
+    for part, most in rows.items():
+        whole: Dataset = getattr(data, part)
+        if most < len(whole):
+            chosen = Streams.from_seed(seed).generator(f"data/rows/{part}").choice(len(whole), size=most, replace=False)
+            taken[part] = whole.take(np.sort(chosen))
+    return dataclasses.replace(data, **taken)
 
 
 def _dataset(table: pa.Table, name: str, part: str) -> Dataset:

@@ -106,3 +106,32 @@ def test_a_missing_file_is_an_error(tmp_path):
 def test_the_embedded_corpus_takes_its_seed_from_either_place():
     small = "train=50,validation=10,test=10"
     assert load_data(f"assistant:{small}", seed=4).content_hash == load_data(f"assistant:{small},seed=4", seed=9).content_hash
+
+
+def test_at_most_so_many_rows_of_a_part_are_drawn_in_their_order(write):
+    path = write("calls.jsonl", utterances(100))
+    whole = load_data(f"jsonl:{path}", seed=1)
+    some, again, other = (load_data(f"jsonl:{path}", seed=seed, rows={"train": 30, "test": 50}) for seed in (1, 1, 2))
+    assert [len(part) for part in some.parts] == [30, 10, 10]
+    places = [whole.train.tokens().index(row) for row in some.train.tokens()]
+    assert places == sorted(places) != list(range(30))
+    assert some.content_hash == again.content_hash != other.content_hash
+    assert some.test.content_hash == whole.test.content_hash
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ({"trian": 3}, r"rows has no part 'trian'; did you mean 'train'"),
+        ({"train": 0}, r"rows of train are 0; give an integer >= 1"),
+        ({"train": 2.5}, r"rows of train are 2\.5"),
+    ],
+)
+def test_rows_that_cannot_be_drawn_are_refused(write, rows, says):
+    with pytest.raises(InputError, match=says):
+        load_data(f"jsonl:{write('calls.jsonl', utterances(20))}", rows=rows)
+
+
+def test_the_embedded_corpus_says_its_size_in_its_source():
+    with pytest.raises(InputError, match="has no option 'rows'"):
+        load_data("assistant", rows={"train": 20})
