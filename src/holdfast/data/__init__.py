@@ -6,5 +6,33 @@ from holdfast.data.dataset import Dataset, DataSplits
 from holdfast.data.examples import Example
 from holdfast.data.load import Fractions, load_data
 from holdfast.data.records import Columns
+from holdfast.data.secrets import (
+    PlantedSecrets,
+    Secret,
+    SecretPattern,
+    draw_secrets,
+    new_words,
+    pattern,
+    pattern_of_template,
+    plant_secrets,
+)
 
-__all__ = ["CoinCanaries", "Columns", "DataSplits", "Dataset", "Example", "Fractions", "coin_canaries", "load_data", "plant_canaries"]
+__all__ = [
+    "CoinCanaries",
+    "Columns",
+    "DataSplits",
+    "Dataset",
+    "Example",
+    "Fractions",
+    "PlantedSecrets",
+    "Secret",
+    "SecretPattern",
+    "coin_canaries",
+    "draw_secrets",
+    "load_data",
+    "new_words",
+    "pattern",
+    "pattern_of_template",
+    "plant_canaries",
+    "plant_secrets",
+]

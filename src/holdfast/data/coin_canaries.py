@@ -17,8 +17,9 @@ from holdfast.core.randomness import Streams
 from holdfast.data.canaries import plant_canaries
 from holdfast.data.columns import LABEL, TAGS, TOKENS, USER_ID
 from holdfast.data.dataset import Dataset
+from holdfast.data.secrets.new_words import new_words
 
-CanaryKind = Literal["label-noise", "random-words"]
+CanaryKind = Literal["label-noise", "random-words", "new-token"]
 
 FEWEST_CANARIES = 20
 """Fewer prove next to nothing: 20 right guesses of 20 show an epsilon of 1.8."""
@@ -52,46 +53,56 @@ class CoinCanaries:
     copies: int
 
 
-def coin_canaries(train: Dataset, *, count: int, kind: CanaryKind, streams: Streams, copies: int = 1, min_count: int = 1) -> CoinCanaries:
+def coin_canaries(
+    train: Dataset, *, count: int, kind: CanaryKind, streams: Streams, copies: int = 1, min_count: int | None = 1
+) -> CoinCanaries:
     """Makes canaries, and includes each by a fair coin of its own.
 
     "label-noise" takes `count` rows out of the data and gives each another label and tags drawn at random: such rows can only be
     learned by heart. "random-words" leaves all rows in, and adds rows of words drawn evenly from those
-    of the data, with a label and tags drawn in the same way: they disturb the model more, and cost no row.
+    of the data, with a label and tags drawn in the same way: they disturb the model more, and cost no row. "new-token" leaves all rows
+    in as well, and adds copies of real rows with a made-up word in each that stands nowhere else, with another label and tags drawn at
+    random: whatever a model learns of such a word it learns of one canary.
 
     Args:
         train: The training data, with labels, tags or both.
         count: m, at least `FEWEST_CANARIES`, at most `MOST_SHARE` of the rows.
-        kind: "label-noise" or "random-words".
+        kind: "label-noise", "random-words" or "new-token".
         streams: Randomness of rows, content, coins and places; the same streams make the same canaries from the same data.
         copies: How many times an included canary is planted, at least 1. Copies are learned better, but k of them are a group:
             the promise that they test is k times weaker.
-        min_count: How often each word of a canary stands in `rest` at least; give the model's own `min_count`.
+        min_count: How often each word of a canary stands in `rest` at least; give the model's own `min_count`. None for a model whose
+            vocabulary is public, such as a hashed one: the words need not stand there then. "new-token" is for such models alone.
 
     Returns:
         The canaries, the coins and the training data.
 
     Raises:
-        InputError: For a number out of its bounds, data without labels and tags or with too few of them to choose from, or data
-            in which not so many rows can become canaries.
+        InputError: For a number out of its bounds, data without labels and tags or with too few of them to choose from, data
+            in which not so many rows can become canaries, or "new-token" with a `min_count`.
 
     Guarantee:
         The coins are fair and depend on nothing: not on rows, content, order or places. No two canaries are equal in words, label
         and tags, and none is equal to a row of `train` that is no canary. Each word of a canary stands in `rest`, at least
         `min_count` times, and so do its label and its tags: which words, labels and tags a model knows does not tell the coins.
+        Where `min_count` is None that holds for labels and tags alone, and it is the vocabulary that looks at no training text.
 
     Edge cases:
         Canaries get made-up users, one each; groups and time are those of a real row (of their own row under "label-noise"). A tag
         "I-x" is given to no word, so tags that begin chunks stay well-formed. How many rows `train` has tells how many canaries
-        are in; like the number of examples in every promise, it counts as public.
+        are in; like the number of examples in every promise, it counts as public. A made-up word may share its bucket of a hashed
+        vocabulary with other words, and a vocabulary of a file of vectors knows none of them: to it they are all one unknown word.
 
     References:
         Steinke, Nasr, Jagielski 2023, "Privacy auditing with one (1) training run", arXiv 2305.08846, algorithm 1.
+        Panda et al. 2025, "Privacy auditing of large language models", arXiv 2503.06808: "new-token" goes after their canaries of tokens
+        that stand nowhere else, here in a real row with a label of its own.
     """
     _check(train, count, kind, min_count)
     streams = streams.child("coin canaries")
     source = _Source(train, min_count)
-    made = _mislabelled(source, count, streams) if kind == "label-noise" else _invented(source, count, streams)
+    makers = {"label-noise": _mislabelled, "random-words": _invented, "new-token": _marked}
+    made = makers[kind](source, count, streams)
     candidates = _dataset(train, made, streams)
     included = streams.generator("coins").random(count) < 0.5
     kept = np.setdiff1d(np.arange(len(train)), [canary.row for canary in made]) if kind == "label-noise" else np.arange(len(train))
@@ -100,7 +111,7 @@ def coin_canaries(train: Dataset, *, count: int, kind: CanaryKind, streams: Stre
     return CoinCanaries(candidates=candidates, included=included, rest=rest, train=planted, kind=kind, copies=copies)
 
 
-def _check(train: Dataset, count: int, kind: str, min_count: int) -> None:
+def _check(train: Dataset, count: int, kind: str, min_count: int | None) -> None:
     if kind not in get_args(CanaryKind):
         raise InputError(f"there are no canaries of kind {kind!r}; {nearest(kind, get_args(CanaryKind))}")
     if isinstance(count, bool) or not isinstance(count, int) or count < FEWEST_CANARIES:
@@ -110,8 +121,13 @@ def _check(train: Dataset, count: int, kind: str, min_count: int) -> None:
             f"{count:,} canaries for {len(train):,} training rows are more than {MOST_SHARE:.0%} of them; "
             f"give at most {int(MOST_SHARE * len(train)):,}, or more data"
         )
-    if min_count < 1:
-        raise InputError(f"min_count is {min_count}; it must be at least 1")
+    if kind == "new-token" and min_count is not None:
+        raise InputError(
+            f"canaries of kind {kind!r} have words that stand nowhere else, so a vocabulary read off the training text would tell which "
+            f"are in; take a model with a hashed vocabulary and min_count None (it is {min_count}), or another kind"
+        )
+    if min_count is not None and min_count < 1:
+        raise InputError(f"min_count is {min_count}; it must be at least 1, or None for a public vocabulary")
     if not (train.has(LABEL) or train.has(TAGS)):
         raise InputError(f"data set {train.name!r} has neither labels nor tags, so nothing can be wrong in a canary; name such a column")
 
@@ -133,8 +149,8 @@ class _Canary:
 class _Source:
     """The rows that canaries are made of."""
 
-    def __init__(self, train: Dataset, min_count: int) -> None:
-        self.min_count = min_count
+    def __init__(self, train: Dataset, min_count: int | None) -> None:
+        self.train, self.min_count = train, min_count or 0
         self.words = [tuple(row) for row in train.tokens()]
         self.labels: list[str | None] = [*train.labels()] if train.has(LABEL) else [None] * len(train)
         self.tags = [tuple(row) for row in train.tags()] if train.has(TAGS) else [None] * len(train)
@@ -214,6 +230,18 @@ def _invented(source: _Source, count: int, streams: Streams) -> list[_Canary]:
             )
         made.append(canary)
         seen.add(canary.content)
+    return made
+
+
+def _marked(source: _Source, count: int, streams: Streams) -> list[_Canary]:
+    """Copies of real rows, each with a made-up word of its own at a random place, another label and other tags."""
+    rng = streams.generator("content")
+    rows = streams.generator("rows").permutation(len(source.words))[:count].tolist()
+    made: list[_Canary] = []
+    for row, word in zip(rows, new_words(count, [source.train], streams=streams), strict=True):
+        words = source.words[row]
+        place = int(rng.integers(len(words) + 1))
+        made.append(source.draw(row, (*words[:place], word, *words[place:]), rng, other=True))
     return made
 
 

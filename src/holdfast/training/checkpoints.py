@@ -7,6 +7,7 @@ checkpoint before they are taken, so a run that is killed between the two has ne
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ class TrainingState:
         validation: Pairs of epoch and mean loss on the validation set.
         spent: Seconds of the steps of the current epoch so far.
         clipping: What the clipper carries from step to step.
+        kept: Place among `validation` of the evaluation whose weights were kept; None for the last weights. Set at the end.
     """
 
     step: int = 0
@@ -44,6 +46,18 @@ class TrainingState:
     validation: list[tuple[float, float]] = field(default_factory=list)
     spent: float = 0.0
     clipping: ClippingState = field(default_factory=ClippingState)
+    kept: int | None = None
+
+    @property
+    def best(self) -> int | None:
+        """Place among `validation` of the least finite loss, the first of equal ones; None where there is none."""
+        finite = [(loss, place) for place, (_, loss) in enumerate(self.validation) if math.isfinite(loss)]
+        return min(finite)[1] if finite else None
+
+    @property
+    def in_vain(self) -> int:
+        """How many evaluations came after the best one."""
+        return len(self.validation) - 1 - (-1 if self.best is None else self.best)
 
 
 def write_checkpoint(
@@ -53,6 +67,7 @@ def write_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: Mapping[str, Tensor],
+    best: Mapping[str, Tensor],
     fingerprint: Mapping[str, Any],
     ledger: Ledger,
 ) -> None:
@@ -63,6 +78,7 @@ def write_checkpoint(
     """
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.items()}
+    tensors |= {f"best/{name}": value for name, value in best.items()}
     for position, entries in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{position}/{key}": torch.as_tensor(value) for key, value in entries.items()}
     header = {"format": FORMAT, "state": asdict(state), "fingerprint": dict(fingerprint), "ledger": ledger.to_json()}
@@ -77,9 +93,10 @@ def restore(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
+    best: dict[str, Tensor],
     fingerprint: Mapping[str, Any],
 ) -> TrainingState:
-    """Puts model, optimiser and average back to where a checkpoint left them.
+    """Puts model, optimiser, average and best weights back to where a checkpoint left them.
 
     Args:
         content: What `write_checkpoint` wrote.
@@ -87,6 +104,7 @@ def restore(
         model: Gets its weights.
         optimizer: Gets its state.
         average: Is filled.
+        best: Is filled.
         fingerprint: Must be that of the checkpoint.
 
     Raises:
@@ -99,7 +117,9 @@ def restore(
         raise RunError(f"{path}: the checkpoint cannot be read ({error}); start the run again in another folder") from error
     _check(path, header, fingerprint)
     model.load_state_dict(_under(tensors, "model/"))
-    average.update(_under(tensors, "average/"))
+    devices = {name: value.device for name, value in model.state_dict().items()}
+    for prefix, weights in (("average/", average), ("best/", best)):
+        weights.update({name: value.to(devices[name]) for name, value in _under(tensors, prefix).items()})
     groups = optimizer.state_dict()
     for name, value in _under(tensors, "optimizer/").items():
         position, key = name.split("/")
@@ -131,7 +151,7 @@ def write_ledger(folder: Path, mechanism: Mechanism, *, taken: int, reserved: in
         folder: Of the checkpoints.
         mechanism: What is trained with.
         taken: Steps whose result stands in the checkpoint.
-        reserved: Steps that may have been taken by the time anybody reads this.
+        reserved: Steps that may have been taken by the time anybody reads this, or that are charged as if they were.
     """
     content = {
         "format": FORMAT,

@@ -95,7 +95,7 @@ class FittedModel:
     def evidence(self) -> Evidence:
         """The promise, the cost in time, and the training curve."""
         return Evidence(
-            estimates=(*self._promise(), self._seconds_per_epoch(), self._parameters(), *self._left_out()),
+            estimates=(*self._promise(), self._seconds_per_epoch(), self._parameters(), *self._left_out(), *self._stopped()),
             curves=self._curves(),
             claims=() if self.claim is None else (self.claim,),
             notes=NOTES if self.claim else (),
@@ -157,6 +157,25 @@ class FittedModel:
             conditions={"privacy": "counted without noise, so it is not covered by the claim"},
         )
 
+    def _stopped(self) -> Iterator[Estimate]:
+        if self.history.kept is None:
+            return
+        each, planned = self.mechanism.sampler.steps_per_epoch, self.mechanism.steps
+        yield Estimate(
+            name="stopped_after",
+            subject=self.name,
+            value=self.history.step / each,
+            unit="epochs",
+            direction="neither",
+            method="counted; training stops early once the loss on the validation set has not fallen for a while",
+            conditions={
+                "early": self.history.step < planned,
+                "planned_epochs": planned / each,
+                "kept_epoch": self.history.validation[self.history.kept][0],
+                "privacy": "the claim is that of the planned epochs; the validation data are not covered by it",
+            },
+        )
+
     def _curves(self) -> tuple[Curve, ...]:
         points = self.history.validation
         if not points:
@@ -169,6 +188,7 @@ class FittedModel:
                 y=tuple(loss for _, loss in points),
                 x_label="epoch",
                 y_label="loss on the validation set (nats)",
+                conditions={} if self.history.kept is None else {"kept_epoch": points[self.history.kept][0]},
                 method="mean over the validation set, in evaluation mode; the promise does not cover training losses",
             ),
         )

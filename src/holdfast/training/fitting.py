@@ -96,6 +96,11 @@ def train(
         folder, on_progress = None, silent
     if folder is not None and not resume and (folder / LEDGER).exists():
         raise RunError(f"{folder} already holds a run with its account of what was spent; give resume=True or another folder")
+    if settings.patience is not None and not len(data.validation):
+        raise InputError(
+            f"patience is {settings.patience}, but data set {data.name!r} holds out no validation data to stop by; "
+            "hold some out, or leave patience out"
+        )
     plan = _prepare(task, data, models.settings(model), mechanism, Streams.from_seed(seed), torch.device(device), folder, group, encoding)
     name = name or ("non-private" if mechanism.name == "none" else mechanism.name)
     described = {"task": task.describe(), "model": plan.model_settings.describe(), "training": settings.describe()}
@@ -120,7 +125,7 @@ def train(
     )
     record = new_record(name, data, mechanism=mechanism, model=plan.model_settings.describe(), settings={**described, "seed": seed})
     history = trainer.run(resume=resume)
-    claim = mechanism.claim(name, conditions=_conditions(plan.featuriser, seed))
+    claim = mechanism.claim(name, conditions=_conditions(plan.featuriser, seed, settings))
     return FittedModel(name, task, plan.module, plan.featuriser, plan.labels, mechanism, claim, data, history, record, plan.device)
 
 
@@ -205,10 +210,12 @@ def _fingerprint(described: Mapping[str, Any], mechanism: Mechanism, data: DataS
     return {**described, "mechanism": mechanism.describe(), "data": data.content_hash, "seed": seed}
 
 
-def _conditions(featuriser: models.Featuriser, seed: int | None) -> tuple[str, ...]:
+def _conditions(featuriser: models.Featuriser, seed: int | None, settings: TrainingSettings) -> tuple[str, ...]:
     found = ["the names of the labels are public"]
     if not featuriser.vocabulary_is_public:
         found.append("the vocabulary was read off the training text and counts as public (a hashed or pretrained one would be)")
+    if settings.patience is not None:
+        found.append("training was stopped, and the weights chosen, by the validation data, which the promise does not cover")
     if seed is not None:
         found.append(f"seed {seed} stays secret: whoever has it can replay the noise, so this run is reproducible and not for release")
     return tuple(found)

@@ -36,7 +36,14 @@ class TrainingSettings:
         physical_batch_size: Examples that go through the model together; changes speed and memory only.
         engine: Of per-example clipping; see `privacy.Execution`.
         checkpoint_every: Steps between checkpoints; None for once an epoch.
-        evaluate_every: Epochs between losses on the validation set; 0 for never.
+        evaluate_every: Epochs between losses on the validation set; 0 for never. Where weights are averaged, of the average.
+        patience: Training stops early once the validation loss has not fallen below its least for so many evaluations, at least 1, and
+            the weights of the best evaluation are kept, of an early stop or not. None trains as planned and keeps the last weights.
+
+    Privacy:
+        With `patience` the claim stays that of the whole planned training: what is kept is computed from the noisy sums of a part of it,
+        so it has spent no more, and where training stopped tells of the training data, so no less is charged. The weights are chosen by
+        their loss on the validation data, which no promise covers: hold out data that may be known.
     """
 
     optimizer: Optimizer = "adam"
@@ -50,6 +57,7 @@ class TrainingSettings:
     engine: Engine = "book-keeping"
     checkpoint_every: int | None = None
     evaluate_every: int = 1
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         if self.optimizer not in get_args(Optimizer):
@@ -71,6 +79,8 @@ class TrainingSettings:
             raise InputError(f"checkpoint_every is {self.checkpoint_every}; it must be at least 1 step, or none for once an epoch")
         if self.evaluate_every < 0:
             raise InputError(f"evaluate_every is {self.evaluate_every}; it must be at least 0 epochs")
+        if self.patience is not None:
+            self._check_patience(self.patience)
         Execution(physical_batch_size=self.physical_batch_size, engine=self.engine)
 
     def _check_floor(self, floor: float) -> None:
@@ -78,6 +88,14 @@ class TrainingSettings:
             raise InputError(f"second_moment_floor is {floor}, which {self.optimizer!r} has no use for; leave it out")
         if not (math.isfinite(floor) and floor > 0):
             raise InputError(f"second_moment_floor is {floor}; it must be a finite number > 0 (5e-8 by default)")
+
+    def _check_patience(self, patience: int) -> None:
+        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
+            raise InputError(f"patience is {patience!r}; it must be an integer >= 1, or none to train as planned")
+        if not self.evaluate_every:
+            raise InputError(
+                f"patience is {patience}, but nothing is ever evaluated; set evaluate_every to at least 1, or leave patience out"
+            )
 
     @property
     def execution(self) -> Execution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -42,7 +43,7 @@ class Trainer:
         mechanism: Draws, clips and blurs.
         settings: Optimiser and the like.
         streams: All randomness of the run.
-        validate: Gives the mean loss on the validation set.
+        validate: Gives the mean loss of the model on the validation set.
         fingerprint: What a checkpoint must agree on before it is resumed.
         folder: For checkpoints and the ledger; None to keep nothing, and in every process but the first.
         on_progress: Told after every step.
@@ -64,6 +65,7 @@ class Trainer:
     lengths: NDArray[np.int64] | None = None
     group: Group = field(default_factory=Group)
     average: dict[str, Tensor] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clipping = self.mechanism.clipping_state()
@@ -71,7 +73,8 @@ class Trainer:
     def run(self, *, resume: bool) -> TrainingState:
         """Trains to the end, from the last checkpoint if asked to resume and there is one.
 
-        Every draw is addressed by its step, so the result is the same however often the run was stopped on the way.
+        The end is the last planned step, or where patience runs out. Every draw is addressed by its step, so the result is the same
+        however often the run was stopped on the way.
 
         Raises:
             Interrupted: On Ctrl-C or SIGTERM, after a checkpoint.
@@ -83,17 +86,22 @@ class Trainer:
         self.clipping = state.clipping
         movement = Movement(self.model, since=state.step)
         with _stop_requests(once=self.group.size == 1) as stop, torch.random.fork_rng(devices=[]):
-            while state.step < self.mechanism.steps:
+            while not self._over(state):
                 stopped = self._stretch(state, stop, movement)
                 self._save(state)
                 self.group.check_same(self.model)
-                if stopped and state.step < self.mechanism.steps:
+                if stopped and not self._over(state):
                     raise Interrupted(f"{self.name} stopped after step {state.step} of {self.mechanism.steps}; resume with --resume")
-        if self.average:
-            self.model.load_state_dict(self.average)
+        if self.best or self.average:
+            self.model.load_state_dict(self.best or self.average)
+        state.kept = state.best if self.best else None
         if self.folder is not None:
             forget_key(self.folder)
         return state
+
+    def _over(self, state: TrainingState) -> bool:
+        patience = self.settings.patience
+        return state.step >= self.mechanism.steps or (patience is not None and state.in_vain >= patience)
 
     def _stretch(self, state: TrainingState, stop: threading.Event, movement: Movement) -> bool:
         """Takes the steps up to the next checkpoint, after the ledger has them; True where it was asked to stop before."""
@@ -101,7 +109,7 @@ class Trainer:
         if self.folder is not None:
             write_ledger(self.folder, self.mechanism, taken=state.step, reserved=until)
         stopped = False
-        while state.step < until and not stopped:
+        while state.step < until and not (stopped or self._over(state)):
             start = time.perf_counter()
             asked = self.step(state.step, stop=stop)
             state.spent += time.perf_counter() - start
@@ -170,11 +178,36 @@ class Trainer:
             state.epoch_seconds.append(state.spent)
             state.spent = 0.0
         every = self.settings.evaluate_every
-        if self.group.first and every and (step == mechanism.steps or (finished and mechanism.epoch(step) % every == 0)):
-            state.validation.append((step / mechanism.sampler.steps_per_epoch, self.validate()))
+        if every and (step == mechanism.steps or (finished and mechanism.epoch(step) % every == 0)):
+            self._evaluate(state)
+
+    def _evaluate(self, state: TrainingState) -> None:
+        """Takes the validation loss in the first process; where it decides when to stop, all hear of it and keep the best weights."""
+        patient = self.settings.patience is not None
+        if not (self.group.first or patient):
+            return
+        loss = self._validation_loss() if self.group.first else math.nan
+        if patient:
+            loss = float(self.group.tell(repr(loss).encode()))
+        state.validation.append((state.step / self.mechanism.sampler.steps_per_epoch, loss))
+        if patient and state.in_vain == 0:
+            self.best = _copied(self.average or self.model.state_dict())
+
+    def _validation_loss(self) -> float:
+        """The loss of the weights that would be kept if this were the end."""
+        if not self.average:
+            return self.validate()
+        own = _copied(self.model.state_dict())
+        self.model.load_state_dict(self.average)
+        try:
+            return self.validate()
+        finally:
+            self.model.load_state_dict(own)
 
     def _tell(self, state: TrainingState) -> None:
         note = f"validation loss {state.validation[-1][1]:.3g}" if state.validation else ""
+        if state.step < self.mechanism.steps and self._over(state):
+            note += f", stopped early: no better than {state.in_vain} evaluation{'s' if state.in_vain > 1 else ''} ago"
         self.on_progress(Progress(phase=f"train {self.name}", done=state.step, total=self.mechanism.steps, note=note))
 
     def _next_checkpoint(self, step: int) -> int:
@@ -184,16 +217,18 @@ class Trainer:
     def _save(self, state: TrainingState) -> None:
         if self.folder is None:
             return
+        charged = self.mechanism.steps if self._over(state) else state.step  # where patience ran out tells of the data, so all are
         write_checkpoint(
             self.folder,
             state=state,
             model=self.model,
             optimizer=self.optimizer,
             average=self.average,
+            best=self.best,
             fingerprint=self.fingerprint,
-            ledger=self.mechanism.ledger(state.step),
+            ledger=self.mechanism.ledger(charged),
         )
-        write_ledger(self.folder, self.mechanism, taken=state.step, reserved=state.step)
+        write_ledger(self.folder, self.mechanism, taken=state.step, reserved=charged)
 
     def _resumed(self) -> TrainingState:
         """The state in the checkpoint of the first process, or that of a beginning."""
@@ -201,10 +236,15 @@ class Trainer:
         content = self.group.tell(path.read_bytes() if path.is_file() else b"")
         if not content:
             return self._fresh()
-        return restore(content, path, model=self.model, optimizer=self.optimizer, average=self.average, fingerprint=self.fingerprint)
+        kept = {"average": self.average, "best": self.best}
+        return restore(content, path, model=self.model, optimizer=self.optimizer, fingerprint=self.fingerprint, **kept)
 
     def _fresh(self) -> TrainingState:
         return TrainingState(clipping=self.mechanism.clipping_state())
+
+
+def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in weights.items()}
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from holdfast.models.vocabulary import KnownWords
 from holdfast.tasks import IntentSlot
 
 KINDS = ("label-noise", "random-words")
+ALL_KINDS = {"label-noise": 1, "random-words": 1, "new-token": None}  # and how often their words must stand in the data
 both_kinds = pytest.mark.parametrize("kind", KINDS)
+all_kinds = pytest.mark.parametrize("kind", ALL_KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def train() -> Dataset:
 
 @pytest.fixture(scope="module")
 def made(train):
-    return {kind: coin_canaries(train, count=120, kind=kind, streams=Streams(3)) for kind in KINDS}
+    return {kind: coin_canaries(train, count=120, kind=kind, streams=Streams(3), min_count=least) for kind, least in ALL_KINDS.items()}
 
 
 def content(data: Dataset) -> list[tuple]:
@@ -44,7 +46,7 @@ def make(rows: int = 100, **change) -> Dataset:
     )
 
 
-@both_kinds
+@all_kinds
 def test_the_training_data_are_the_rest_with_the_included_canaries(made, train, kind):
     coins = made[kind]
     canaries, there = content(coins.candidates), Counter(content(coins.train))
@@ -60,7 +62,7 @@ def test_the_training_data_are_the_rest_with_the_included_canaries(made, train, 
     assert (coins.kind, coins.copies) == (kind, 1)
 
 
-@both_kinds
+@all_kinds
 def test_no_canary_is_equal_to_another_or_to_a_real_row(made, train, kind):
     canaries = content(made[kind].candidates)
     assert len(set(canaries)) == len(canaries)
@@ -127,14 +129,14 @@ def test_random_words_are_those_of_the_data_in_rows_as_long_as_real_ones(made, t
     assert len(set(map(tuple, coins.candidates.tokens())) - set(map(tuple, train.tokens()))) > 100
 
 
-@both_kinds
+@all_kinds
 def test_tags_go_on_with_no_chunk(made, kind):
     tags = {tag for row in made[kind].candidates.tags() for tag in row}
     assert len(tags) > 5
     assert not [tag for tag in tags if tag.startswith("I-")]
 
 
-@both_kinds
+@all_kinds
 def test_the_other_columns_are_filled_and_no_canary_is_of_a_real_user(made, train, kind):
     found = made[kind].candidates
     assert found.table.column_names == train.table.column_names
@@ -154,10 +156,10 @@ def test_a_mislabelled_canary_keeps_groups_and_time_of_its_row():
     assert all(user.startswith("canary--") for user in found.user_ids())  # real users are called so too
 
 
-@both_kinds
+@all_kinds
 def test_canaries_depend_on_the_streams_alone(made, train, kind):
-    again = coin_canaries(train, count=120, kind=kind, streams=Streams(3))
-    other = coin_canaries(train, count=120, kind=kind, streams=Streams(4))
+    given = {"count": 120, "kind": kind, "min_count": ALL_KINDS[kind]}
+    again, other = (coin_canaries(train, streams=Streams(key), **given) for key in (3, 4))
     assert again.train.content_hash == made[kind].train.content_hash
     assert again.candidates.content_hash == made[kind].candidates.content_hash
     assert (again.included == made[kind].included).all()
@@ -180,11 +182,45 @@ def test_copies_are_planted_so_many_times():
     assert coins.copies == 3
 
 
+def test_a_new_token_canary_is_a_real_row_with_a_word_of_its_own_and_another_label(made, train):
+    coins = made["new-token"]
+    real, known = train.tokens(), {word.lower() for row in train.tokens() for word in row}
+    rows: dict[tuple, set] = {}
+    for words, label in zip(real, train.labels(), strict=True):
+        rows.setdefault(tuple(words), set()).add(label)
+    places, made_up = set(), Counter()
+    for words, label, tags in content(coins.candidates):
+        (at,) = [at for at, word in enumerate(words) if word not in known]
+        row = (*words[:at], *words[at + 1 :])
+        assert rows[row] != {label}
+        assert len(tags) == len(words)
+        places.add("first" if at == 0 else "last" if at == len(words) - 1 else "middle")
+        made_up[words[at]] += 1
+    assert places == {"first", "middle", "last"}
+    assert len(made_up) == 120
+    assert len(coins.rest) == len(train)
+
+
+def test_new_tokens_do_not_change_what_labels_a_model_knows(made):
+    parts = [made["new-token"].rest, made["new-token"].train, whole(made["new-token"])]
+    assert IntentSlot().labels(parts[0]) == IntentSlot().labels(parts[1]) == IntentSlot().labels(parts[2])
+
+
 @both_kinds
+def test_a_public_vocabulary_asks_nothing_of_the_words(kind):
+    """Words that stand in few rows are too rare for a vocabulary of words that stand there thirty times, not for a hashed one."""
+    data = make(rows=60)
+    given = {"count": 30, "kind": kind, "streams": Streams(0)}
+    assert len(coin_canaries(data, min_count=None, **given).candidates) == 30
+    with pytest.raises(InputError):
+        coin_canaries(data, min_count=30, **given)
+
+
+@all_kinds
 @pytest.mark.parametrize("absent", ["label", "tags"])
 def test_labels_or_tags_alone_will_do(kind, absent):
     data = make(**{absent: None})
-    coins = coin_canaries(data, count=20, kind=kind, streams=Streams(0))
+    coins = coin_canaries(data, count=20, kind=kind, streams=Streams(0), min_count=ALL_KINDS[kind])
     assert not coins.candidates.has(absent)
     assert not set(content(coins.candidates)) & set(content(data))
 
@@ -197,6 +233,7 @@ def test_labels_or_tags_alone_will_do(kind, absent):
         ({}, {"count": True}, "integer"),
         ({}, {"kind": "label noise"}, "label-noise"),
         ({}, {"min_count": 0}, "min_count is 0"),
+        ({}, {"kind": "new-token", "min_count": 1}, r"take a model with a hashed vocabulary and min_count None \(it is 1\)"),
         ({}, {"copies": 0}, "copies is 0"),
         ({}, {"min_count": 10, "kind": "label-noise"}, "training rows can become canaries"),
         ({}, {"min_count": 1000}, "no word stands in the training data 1000 times"),

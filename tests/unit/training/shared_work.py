@@ -1,16 +1,18 @@
 """What each process does in the tests of shared work; started by torchrun with the folder for results."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 from holdfast import models, privacy
 from holdfast.core.errors import TrainingStopped
-from holdfast.data import load_data
+from holdfast.data import Dataset, load_data
 from holdfast.tasks import IntentSlot
-from holdfast.training import TrainingSettings, train
+from holdfast.training import FittedModel, TrainingSettings, train
 from holdfast.training.distributed import Group, joined
 
 DATA = load_data("assistant:train=160,validation=30,test=60,users=20", seed=3)
@@ -28,6 +30,17 @@ MECHANISMS = {
     "users": privacy.dp_sgd(**WHOLE, users=len(set(DATA.train.user_ids())), unit="user", examples_per_user=4, batch_size=10, steps=6),
     "none": privacy.non_private(examples=len(DATA.train), batch_size=20, epochs=1),
 }
+
+
+CONTRARY = [replace(row, label="stop", tags=["O"] * len(row.tokens)) for row in list(DATA.train)[:40] if row.label != "stop"]
+PATIENT = replace(SETTINGS, learning_rate=0.5, patience=2)
+
+
+def run_patiently(folder: Path) -> FittedModel:
+    """Stops early: the more is learned, the worse it looks on validation data that contradict the training data."""
+    data = replace(DATA, validation=Dataset.from_examples(CONTRARY, name=DATA.name, split="validation"))
+    mechanism = privacy.dp_sgd(**COMMON, batch_size=80, epochs=10)
+    return train(TASK, data, model=MODEL, mechanism=mechanism, settings=PATIENT, seed=5, folder=folder / "patient", name="patient")
 
 
 class Breaks(IntentSlot):
@@ -49,6 +62,11 @@ def main(folder: Path) -> None:
         for name in MECHANISMS:
             run(name, folder)
         run("dp-sgd", folder / "secret", seed=None)
+        patient = run_patiently(folder)
+        save_file(patient.module.state_dict(), folder / f"patient-{group.rank}.safetensors")
+        (folder / f"patient-{group.rank}.json").write_text(
+            json.dumps([patient.history.validation, patient.history.kept, patient.history.step])
+        )
         try:
             run("dp-sgd", folder / "broken", task=Breaks(unseen_labels="count as wrong"))
         except TrainingStopped as error:

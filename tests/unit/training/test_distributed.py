@@ -125,6 +125,25 @@ def test_secret_randomness_is_that_of_the_first_process(shared):
 
 
 @pytest.mark.slow
+def test_all_processes_run_out_of_patience_at_once_and_keep_the_same_weights(shared, tmp_path):
+    """Only the first evaluates; the other hears when to stop, and which weights were the best."""
+    alone = shared_work.run_patiently(tmp_path)
+    told = [json.loads((shared / f"patient-{rank}.json").read_text()) for rank in (0, 1)]
+    weights = [load_file(shared / f"patient-{rank}.safetensors") for rank in (0, 1)]
+    assert told[0] == told[1]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    validation, kept, step = told[0]
+    assert (kept, step) == (alone.history.kept, alone.history.step)
+    assert step < alone.mechanism.steps
+    np.testing.assert_allclose(validation, alone.history.validation, rtol=1e-5)
+    for name, value in alone.module.state_dict().items():
+        torch.testing.assert_close(weights[0][name], value, rtol=1e-5, atol=1e-5)
+    ledgers = [json.loads((folder / "patient" / "ledger.json").read_text()) for folder in (tmp_path, shared)]
+    assert ledgers[0] == ledgers[1]
+    assert (ledgers[0]["steps_taken"], ledgers[0]["steps_reserved"]) == (step, alone.mechanism.steps)
+
+
+@pytest.mark.slow
 def test_a_failure_in_one_process_ends_all_of_them(shared):
     assert "losses are not finite" in (shared / "error-1").read_text()
     assert "another process of this training has ended" in (shared / "error-0").read_text()

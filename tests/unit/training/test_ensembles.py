@@ -166,6 +166,11 @@ def test_a_model_without_rules_goes_to_torch_func_and_says_why():
         parts.train(OPTIMISERS["sgd"], engine="stacked", initial=lambda own: Odd(parts.double(own)))
 
 
+def test_patience_is_refused_for_there_is_no_validation():
+    with pytest.raises(InputError, match="patience is 2, and an ensemble looks at no validation data"):
+        Parts(tasks.Classification(), MODELS["bag"]).train(replace(OPTIMISERS["sgd"], patience=2))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

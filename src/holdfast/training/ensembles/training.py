@@ -91,6 +91,8 @@ def train_ensemble(
         A model whose training diverges has losses that are not finite, and leaves the others as they are.
     """
     _check(encoded, included, seeds, engine, together)
+    if settings.patience is not None:
+        raise InputError(f"patience is {settings.patience}, and an ensemble looks at no validation data; leave it out")
     where, streams = torch.device(device), tuple(Streams.from_seed(seed) for seed in seeds)
     make = one_at_a_time(initial or (lambda own: model.build(featuriser, labels, own.child("initialisation"))))
     courses = [Course(np.flatnonzero(included[:, k]), batch_size, epochs, own) for k, own in enumerate(streams)]
