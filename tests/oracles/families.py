@@ -155,6 +155,9 @@ def _ours(settings: models.ModelSettings) -> Family:
 OURS = {
     "our BiLSTM": _ours(models.BiLSTM(embedding=5, hidden=4, characters=3, character_width=2)),
     "our transformer": _ours(models.Transformer(width=8, layers=2, heads=2, feedforward=8)),
+    "our BiLSTM with a conditional random field": _ours(
+        models.BiLSTM(embedding=5, hidden=4, characters=3, character_width=2, tag_head="crf")
+    ),
 }
 """Our own models."""
 

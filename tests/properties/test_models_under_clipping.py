@@ -36,11 +36,14 @@ def made(name: str, vectors: str) -> models.ModelSettings:
     return {
         "bag": models.Bag(embedding=5, hidden=4),
         "bag, frozen vectors": models.Bag(embedding=5, hidden=4, vectors=vectors),
+        "bag, crf": models.Bag(embedding=5, hidden=4, tag_head="crf"),
         "bilstm": models.BiLSTM(**TINY),
+        "bilstm, crf": models.BiLSTM(**TINY, tag_head="crf"),
         "bilstm, two layers": models.BiLSTM(**TINY, layers=2, vocabulary="hashed", buckets=3),
         "bilstm, frozen vectors": models.BiLSTM(**TINY, vectors=vectors),
         "bilstm, trained vectors": models.BiLSTM(**{**TINY, "characters": 0}, vectors=vectors, freeze_vectors=False),
         "transformer": models.Transformer(width=8, layers=1, heads=2, feedforward=8, max_length=5),
+        "transformer, crf": models.Transformer(width=8, layers=1, heads=2, feedforward=8, tag_head="crf"),
         "transformer, frozen vectors": models.Transformer(width=8, layers=1, heads=2, feedforward=8, vectors=vectors, vocabulary="vectors"),
     }[name]
 
@@ -48,11 +51,14 @@ def made(name: str, vectors: str) -> models.ModelSettings:
 NAMES = [
     "bag",
     "bag, frozen vectors",
+    "bag, crf",
     "bilstm",
+    "bilstm, crf",
     "bilstm, two layers",
     "bilstm, frozen vectors",
     "bilstm, trained vectors",
     "transformer",
+    "transformer, crf",
     "transformer, frozen vectors",
 ]
 
@@ -109,10 +115,23 @@ def test_clipped_sums_of_one_head_equal_the_loop(task: tasks.Task, vectors: str)
     check(model.build(featuriser, labels, Streams(1)).eval(), task.encode(data, featuriser, labels), task)
 
 
+@pytest.mark.parametrize("name", ["bag, crf", "bilstm, crf", "transformer, crf"])
+def test_clipped_sums_of_learned_transitions_equal_the_loop(name: str, vectors: str):
+    """With transitions away from 0, and a word whose tag the model does not have."""
+    task, data, model = tasks.IntentSlot(unseen_labels="count as wrong"), corpus([3, 1, 6], 1), made(name, vectors)
+    rows = [Example(tokens=("stop", "a", "play"), label="play", tags=("B-x", "B-unseen", "O"))]
+    featuriser, labels = model.featuriser(data.tokens()), task.labels(data)
+    module = model.build(featuriser, labels, Streams(1)).eval()
+    torch.nn.init.normal_(module.heads.transitions.table.weight, generator=torch.Generator().manual_seed(5))
+    both = [data, Dataset.from_examples([*data, *rows], name="drawn", split="train")]
+    for one in both:
+        check(module, task.encode(one, featuriser, labels), task)
+
+
 @pytest.mark.parametrize(
     "options",
-    [{}, {"freeze": "embeddings"}, {"freeze": "encoder"}, {"freeze": "encoder", "lora_rank": 2}],
-    ids=["all", "above the table", "heads", "low-rank"],
+    [{}, {"freeze": "embeddings"}, {"freeze": "encoder"}, {"freeze": "encoder", "lora_rank": 2}, {"freeze": "encoder", "tag_head": "crf"}],
+    ids=["all", "above the table", "heads", "low-rank", "heads, crf"],
 )
 def test_clipped_sums_of_a_pretrained_encoder_equal_the_loop(options: dict, tmp_path: Path):
     import tokenizers

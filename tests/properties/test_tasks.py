@@ -22,6 +22,7 @@ MODELS = {
     "bag": models.Bag(embedding=5, hidden=4),
     "bilstm": models.BiLSTM(embedding=5, hidden=4, layers=2, characters=3, character_width=2),
     "transformer": models.Transformer(width=8, layers=1, heads=2, feedforward=8),
+    "bilstm, crf": models.BiLSTM(embedding=5, hidden=4, characters=3, character_width=2, tag_head="crf"),
 }
 ROWS = st.lists(
     st.lists(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from holdfast.models.bag import Bag
     from holdfast.models.bilstm import BiLSTM
+    from holdfast.models.crf import Transitions
     from holdfast.models.features import Encoded, Features, Featuriser, Labels, Logits, ModelSettings, Precomputing
     from holdfast.models.hub import Hub
     from holdfast.models.registry import LoadedModel, describe, load, save, settings
@@ -26,13 +27,14 @@ __all__ = [
     "ModelSettings",
     "Precomputing",
     "Transformer",
+    "Transitions",
     "describe",
     "load",
     "save",
     "settings",
 ]
 
-_HOMES = {"Bag": "bag", "BiLSTM": "bilstm", "Hub": "hub", "Transformer": "transformer"}
+_HOMES = {"Bag": "bag", "BiLSTM": "bilstm", "Hub": "hub", "Transformer": "transformer", "Transitions": "crf"}
 _HOMES |= dict.fromkeys(["Encoded", "Features", "Featuriser", "Labels", "Logits", "ModelSettings", "Precomputing"], "features")
 _HOMES |= dict.fromkeys(["LoadedModel", "describe", "load", "save", "settings"], "registry")
 

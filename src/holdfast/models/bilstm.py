@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.models import checks
+from holdfast.models.crf import TAG_HEADS
 from holdfast.models.features import Features, Labels, Logits
 from holdfast.models.layers import Heads, WordDropout, WordTable, first_weights, max_pool, small
 from holdfast.models.vectors import Vectors, described, read_vectors
@@ -43,6 +44,8 @@ class BiLSTM:
         vectors: A text file of pretrained vectors, or None.
         freeze_vectors: Whether the pretrained vectors stay as they are.
         max_vectors: Lines of that file to read at most.
+        tag_head: How the tags of words are chosen: "softmax" (each by itself) or "crf" (all of a sentence together, with learned
+            scores of tags that follow each other: a linear-chain conditional random field).
 
     Raises:
         InputError: For a value out of its bounds, or settings that do not go together.
@@ -71,6 +74,7 @@ class BiLSTM:
     vectors: str | None = None
     freeze_vectors: bool = True
     max_vectors: int = 100_000
+    tag_head: str = "softmax"
 
     def __post_init__(self) -> None:
         checks.integer("bilstm", least=0, embedding=self.embedding, characters=self.characters)
@@ -80,6 +84,7 @@ class BiLSTM:
         checks.number("bilstm", least=0, below=1, dropout=self.dropout, word_dropout=self.word_dropout)
         checks.flag("bilstm", lowercase=self.lowercase, freeze_vectors=self.freeze_vectors)
         checks.choice("bilstm", VOCABULARIES, vocabulary=self.vocabulary)
+        checks.choice("bilstm", TAG_HEADS, tag_head=self.tag_head)
         if self.character_kernel % 2 == 0:
             raise InputError(f"bilstm: character_kernel is {self.character_kernel}; give an odd number, so that a filter has a middle")
         if self.vectors is not None:
@@ -148,17 +153,30 @@ class BiLSTMTagger(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         widths = [self.words.width + settings.characters] + [2 * hidden] * (settings.layers - 1)
         self.layers = nn.ModuleList(BothWays(width, hidden) for width in widths)
-        self.heads = Heads(labels, sentence_width=4 * hidden, word_width=2 * hidden, dropout=settings.dropout)
+        self.heads = Heads(labels, sentence_width=4 * hidden, word_width=2 * hidden, dropout=settings.dropout, tag_head=settings.tag_head)
 
     def forward(self, features: Features) -> Logits:
         """Scores the labels of the sentences and of their words."""
+        return self.read(self.embed(features), features)
+
+    def embed(self, features: Features) -> Tensor:
+        """The vector of each word and that of its characters side by side, (B, T, D); in training some words are the unknown one."""
+        states_BTD: Tensor = self.words(self.word_dropout(features.ids_BT))
+        if self.characters is None or features.characters_BTL is None:
+            return states_BTD
+        return torch.cat([states_BTD, self.characters(features.characters_BTL)], -1)
+
+    def read(self, states_BTD: Tensor, features: Features) -> Logits:
+        """Scores the labels from what `embed` made of the words, or from a mixture of it.
+
+        Args:
+            states_BTD: One row for each word; anything where the mask is False.
+            features: Of which only the mask is looked at.
+        """
         mask_BT = features.mask_BT
         places_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
         last_B1 = mask_BT.sum(1, keepdim=True) - 1
         turned_BT = torch.where(mask_BT, last_B1 - places_T, places_T)
-        states_BTD = self.words(self.word_dropout(features.ids_BT))
-        if self.characters is not None and features.characters_BTL is not None:
-            states_BTD = torch.cat([states_BTD, self.characters(features.characters_BTL)], -1)
         for layer in self.layers:
             states_BTD = layer(self.dropout(states_BTD), turned_BT)
         forth_BTH, back_BTH = states_BTD.chunk(2, -1)

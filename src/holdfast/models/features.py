@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
+from holdfast.models.crf.transitions import Transitions
 from holdfast.models.ragged import Ragged
 
 
@@ -61,10 +62,12 @@ class Logits:
     Args:
         sentence_BK: Scores of the labels of the whole sentence; None for a model without such labels.
         tokens_BWS: Scores of the labels of each word; None for a model without such labels.
+        transitions: Scores of labels of words that follow each other; None where each word's label is chosen by itself.
     """
 
     sentence_BK: Tensor | None
     tokens_BWS: Tensor | None
+    transitions: Transitions | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from holdfast.core.errors import HoldfastError, InputError
 from holdfast.core.randomness import Streams
 from holdfast.models import checks
+from holdfast.models.crf import TAG_HEADS
 from holdfast.models.features import Encoded, Features, Labels, check_sentences
 from holdfast.models.layers import first_weights
 from holdfast.models.ragged import Ragged
@@ -48,6 +49,8 @@ class Hub:
         encoder_dropout: Whether an encoder that is trained drops numbers in training, as its configuration says.
         download: Whether a name that is not in the cache may be fetched from the network.
         revision: Branch, tag or commit of a name.
+        tag_head: How the tags of words are chosen: "softmax" (each by itself) or "crf" (all of a sentence together, with learned
+            scores of tags that follow each other: a linear-chain conditional random field).
 
     Raises:
         InputError: For a value out of its bounds, or low-rank matrices beside layers that are trained themselves.
@@ -68,10 +71,12 @@ class Hub:
     encoder_dropout: bool = True
     download: bool = False
     revision: str = "main"
+    tag_head: str = "softmax"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", str(self.name))
         checks.choice("hub", FREEZE, freeze=self.freeze)
+        checks.choice("hub", TAG_HEADS, tag_head=self.tag_head)
         checks.integer("hub", least=3, max_length=self.max_length)
         checks.integer("hub", least=0, lora_rank=self.lora_rank)
         checks.integer("hub", least=1, lora_alpha=self.lora_alpha)
@@ -179,7 +184,15 @@ class Hub:
         if self.lora_rank:
             _add_lora(encoder, self.lora_rank, self.lora_alpha)
         width = encoder.config.hidden_size * max(1, len(self.layers))
-        return EncoderTagger(encoder, labels, width=width, dropout=self.dropout, encoder_dropout=self.encoder_dropout, layers=self.layers)
+        return EncoderTagger(
+            encoder,
+            labels,
+            width=width,
+            dropout=self.dropout,
+            encoder_dropout=self.encoder_dropout,
+            layers=self.layers,
+            tag_head=self.tag_head,
+        )
 
     def _cached(self) -> Path:
         import_transformers()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.core.randomness import Streams
+from holdfast.models.crf import TagTransitions
 from holdfast.models.features import Labels, Logits
 from holdfast.models.vectors import Vectors
 from holdfast.models.vocabulary import UNKNOWN, Vocabulary
@@ -93,15 +94,18 @@ class Heads(nn.Module):
         sentence_width: Width of the vector of a sentence.
         word_width: Width of the vector of a word.
         dropout: Share of numbers dropped before each head in training.
+        tag_head: "softmax", by which the tag of each word is chosen by itself, or "crf", with learned scores of tags that follow
+            each other.
     """
 
-    def __init__(self, labels: Labels, *, sentence_width: int, word_width: int, dropout: float) -> None:
+    def __init__(self, labels: Labels, *, sentence_width: int, word_width: int, dropout: float, tag_head: str = "softmax") -> None:
         super().__init__()
         self.sentence_width = sentence_width
         self.dropout = nn.Dropout(dropout)
         self.sentence = nn.Linear(sentence_width, len(labels.sentence)) if labels.sentence else None
         self.words = nn.Linear(word_width, len(labels.tokens)) if labels.tokens else None
         self.context = nn.Linear(sentence_width, len(labels.tokens), bias=False) if labels.tokens else None
+        self.transitions = TagTransitions(len(labels.tokens)) if labels.tokens and tag_head == "crf" else None
 
     def forward(self, sentence_BD: Tensor, words_BWD: Tensor) -> Logits:
         """Scores the labels.
@@ -114,7 +118,8 @@ class Heads(nn.Module):
         sentence_BK = None if self.sentence is None else self.sentence(sentence_BD)
         if self.words is None or self.context is None:
             return Logits(sentence_BK, None)
-        return Logits(sentence_BK, self.words(self.dropout(words_BWD)) + self.context(sentence_BD)[:, None, :])
+        tokens_BWS = self.words(self.dropout(words_BWD)) + self.context(sentence_BD)[:, None, :]
+        return Logits(sentence_BK, tokens_BWS, None if self.transitions is None else self.transitions(sentence_BD))
 
 
 def mean_pool(states_BTD: Tensor, mask_BT: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.models import checks
+from holdfast.models.crf import TAG_HEADS
 from holdfast.models.features import Encoded, Features, Labels, Logits
 from holdfast.models.layers import Heads, WordDropout, WordTable, first_weights, mean_pool
 from holdfast.models.vectors import Vectors, described, read_vectors
@@ -47,6 +48,8 @@ class Transformer:
         vectors: A text file of pretrained vectors, which one trained matrix brings to `width`; or None for trained vectors.
         freeze_vectors: Whether the pretrained vectors stay as they are.
         max_vectors: Lines of that file to read at most.
+        tag_head: How the tags of words are chosen: "softmax" (each by itself) or "crf" (all of a sentence together, with learned
+            scores of tags that follow each other: a linear-chain conditional random field).
 
     Raises:
         InputError: For a value out of its bounds.
@@ -68,6 +71,7 @@ class Transformer:
     vectors: str | None = None
     freeze_vectors: bool = True
     max_vectors: int = 100_000
+    tag_head: str = "softmax"
 
     def __post_init__(self) -> None:
         checks.integer("transformer", least=1, width=self.width, layers=self.layers, heads=self.heads, feedforward=self.feedforward)
@@ -76,6 +80,7 @@ class Transformer:
         checks.number("transformer", least=0, below=1, dropout=self.dropout, word_dropout=self.word_dropout)
         checks.flag("transformer", lowercase=self.lowercase, freeze_vectors=self.freeze_vectors)
         checks.choice("transformer", VOCABULARIES, vocabulary=self.vocabulary)
+        checks.choice("transformer", TAG_HEADS, tag_head=self.tag_head)
         if self.vectors is not None:
             object.__setattr__(self, "vectors", str(self.vectors))
         check_vectors("transformer", vocabulary=self.vocabulary, vectors=self.vectors)
@@ -132,7 +137,9 @@ class Transformer:
         encoder = transformers.BertModel(config, add_pooling_layer=False)
         if featuriser.vector_width:
             encoder.set_input_embeddings(WidenedWords(featuriser, width=self.width, freeze=self.freeze_vectors))
-        return EncoderTagger(encoder, labels, width=self.width, dropout=self.dropout, word_dropout=self.word_dropout)
+        return EncoderTagger(
+            encoder, labels, width=self.width, dropout=self.dropout, word_dropout=self.word_dropout, tag_head=self.tag_head
+        )
 
     def load_featuriser(self, folder: Path) -> WordFeaturiser:
         """Reads the featuriser that belongs to these settings."""
@@ -178,6 +185,7 @@ class EncoderTagger(nn.Module):
         word_dropout: Share of words turned into the unknown word in training.
         encoder_dropout: Whether an encoder that is trained drops numbers in training, as its configuration says.
         layers: Layers whose states the heads see end to end, 0 for what goes into the first; none for the last layer alone.
+        tag_head: See `Transformer`.
     """
 
     def __init__(
@@ -190,14 +198,16 @@ class EncoderTagger(nn.Module):
         word_dropout: float = 0.0,
         encoder_dropout: bool = True,
         layers: tuple[int, ...] = (),
+        tag_head: str = "softmax",
     ) -> None:
         super().__init__()
         self.frozen = not any(parameter.requires_grad for parameter in encoder.parameters())
         self.encoder_dropout = encoder_dropout and not self.frozen
         self.word_dropout = WordDropout(word_dropout, unknown=UNKNOWN)
         self.encoder = encoder
-        self.heads = Heads(labels, sentence_width=width, word_width=width, dropout=dropout)
+        self.heads = Heads(labels, sentence_width=width, word_width=width, dropout=dropout, tag_head=tag_head)
         self._layers = layers
+        self._counts_from = _counts_from(encoder)
         self._inputs = _inputs(encoder)
 
     def train(self, mode: bool = True) -> EncoderTagger:
@@ -209,7 +219,24 @@ class EncoderTagger(nn.Module):
 
     def forward(self, features: Features) -> Logits:
         """Scores the labels of the sentences and of their words."""
-        states_BTD = self._states(features) if features.states_BTD is None else features.states_BTD
+        return self._scored(self._states(features) if features.states_BTD is None else features.states_BTD, features)
+
+    def embed(self, features: Features) -> Tensor:
+        """The row of each piece in the encoder's own table, (B, T, D), before places are added; in training some are the unknown word."""
+        table: nn.Module = self.encoder.get_input_embeddings()  # type: ignore[operator]  # every encoder of transformers has it
+        states_BTD: Tensor = table(self.word_dropout(features.ids_BT))
+        return states_BTD
+
+    def read(self, states_BTD: Tensor, features: Features) -> Logits:
+        """Scores the labels from what `embed` made of the pieces, or from a mixture of it; the encoder runs.
+
+        Args:
+            states_BTD: One row for each piece; anything finite where the mask is False.
+            features: Of which only the masks and the first pieces of words are looked at.
+        """
+        return self._scored(self._states(features, states_BTD), features)
+
+    def _scored(self, states_BTD: Tensor, features: Features) -> Logits:
         words_BWD = states_BTD
         if features.words_BW is not None:
             words_BWD = states_BTD.take_along_dim(features.words_BW[:, :, None], 1)
@@ -241,21 +268,24 @@ class EncoderTagger(nn.Module):
             states[encoded.places(rows)] = self._states(features)[features.mask_BT].cpu().numpy()
         return encoded.with_states(states)
 
-    def _states(self, features: Features) -> Tensor:
+    def _states(self, features: Features, rows_BTE: Tensor | None = None) -> Tensor:
+        """The states of each piece, from its id or from a row in the place of its row of the table."""
         mask_BT = features.mask_BT
         B, T = mask_BT.shape
         # One row of positions and of types for each example: a private clipper must not see one row that all examples share.
         optional: dict[str, Any] = {
             "position_ids": torch.arange(T, device=mask_BT.device).expand(B, T),
-            "token_type_ids": torch.zeros_like(features.ids_BT),
+            "token_type_ids": torch.zeros_like(mask_BT, dtype=torch.int64),
             "use_cache": False,
         }
-        found = self.encoder(
-            input_ids=self.word_dropout(features.ids_BT),
-            attention_mask=mask_BT.to(torch.int64),
-            output_hidden_states=bool(self._layers),
-            **{name: value for name, value in optional.items() if name in self._inputs},
-        )
+        given = {name: value for name, value in optional.items() if name in self._inputs}
+        if rows_BTE is None:
+            given["input_ids"] = self.word_dropout(features.ids_BT)
+        else:
+            given["inputs_embeds"] = rows_BTE
+            if self._counts_from is not None:  # without ids RoBERTa's kin would count the padding too
+                given["position_ids"] = mask_BT.cumsum(1) * mask_BT + self._counts_from
+        found = self.encoder(attention_mask=mask_BT.to(torch.int64), output_hidden_states=bool(self._layers), **given)
         states_BTD: Tensor = found.last_hidden_state
         return torch.cat([found.hidden_states[layer] for layer in self._layers], -1) if self._layers else states_BTD
 
@@ -279,11 +309,16 @@ def _inputs(encoder: nn.Module) -> frozenset[str]:
     """Which of the inputs that we can make are to be handed to an encoder instead of left to it."""
     takes = set(inspect.signature(encoder.forward).parameters)
     wanted = {"use_cache"}
-    tables = [
-        module for name, module in encoder.named_modules() if name.endswith("position_embeddings") and isinstance(module, nn.Embedding)
-    ]
-    if all(table.padding_idx is None for table in tables):  # RoBERTa's kin count from the padding id, and do so for each row by themselves
+    if _counts_from(encoder) is None:
         wanted.add("position_ids")
     if hasattr(encoder.config, "type_vocab_size"):  # GPT-2 looks types up among its words: there a type is not nothing
         wanted.add("token_type_ids")
     return frozenset(takes & wanted)
+
+
+def _counts_from(encoder: nn.Module) -> int | None:
+    """The padding id that RoBERTa's kin count the places of a row from, each row by itself; None for all others."""
+    for name, module in encoder.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            return module.padding_idx
+    return None

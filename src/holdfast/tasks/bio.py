@@ -9,7 +9,12 @@ OUTSIDE = "O"
 
 
 def decode(
-    scores_BWS: NDArray[np.float32], mask_BW: NDArray[np.bool_], tags: tuple[str, ...], words: NDArray[np.int64]
+    scores_BWS: NDArray[np.float32],
+    mask_BW: NDArray[np.bool_],
+    tags: tuple[str, ...],
+    words: NDArray[np.int64],
+    *,
+    transitions: NDArray[np.float32] | None = None,
 ) -> list[tuple[str, ...]]:
     """Finds the likeliest well-formed row of tags of each sentence.
 
@@ -21,14 +26,18 @@ def decode(
         mask_BW: True where a word was read by the model.
         tags: The tag of each output.
         words: How many words each sentence has, (B,); those that were not read get "O".
+        transitions: Learned scores of tags that follow each other, as `models.Transitions` lays them out, (B, S + 2, S); None where
+            each word's tag was scored by itself.
 
     Returns:
         One tag for each word of each sentence.
 
     References:
-        Viterbi 1967. Because only I-x restricts what comes before it, a step costs S and not S squared.
+        Viterbi 1967. Because only I-x restricts what comes before it, a step costs S and not S squared; with learned
+        transitions it costs S squared.
     """
-    best_BW = _paths(scores_BWS, mask_BW, _begins(tags))
+    begins_S = _begins(tags)
+    best_BW = _paths(scores_BWS, mask_BW, begins_S) if transitions is None else _joined(scores_BWS, mask_BW, begins_S, transitions)
     rows = []
     for path_W, read_W, length in zip(best_BW.tolist(), mask_BW.tolist(), words.tolist(), strict=True):
         row = [tags[tag] if read else OUTSIDE for tag, read in zip(path_W[:length], read_W[:length], strict=True)]
@@ -62,4 +71,28 @@ def _paths(scores_BWS: NDArray[np.float32], mask_BW: NDArray[np.bool_], begins_S
     path_BW[:, -1] = best_BS.argmax(1)
     for word in range(W - 1, 0, -1):
         path_BW[:, word - 1] = np.take_along_axis(came_BWS[:, word], path_BW[:, word, None], 1)[:, 0]
+    return path_BW
+
+
+def _joined(
+    scores_BWS: NDArray[np.float32], mask_BW: NDArray[np.bool_], begins_S: NDArray[np.int64], rows_BRS: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """The same with learned transitions, over A = S + 1 tags, of which the last stands before the first word that is read."""
+    B, W, S = scores_BWS.shape
+    own_A, inside_S = np.arange(S + 1), begins_S >= 0
+    barred_AS = inside_S & (own_A[:, None] != begins_S) & (own_A[:, None] != own_A[:-1])
+    steps_BAS = np.where(barred_AS, -np.inf, rows_BRS[:, :-1])
+    best_BA = np.where(own_A == S, 0.0, np.full((B, 1), -np.inf))
+    came_BWA = np.empty((B, W, S + 1), dtype=np.int64)
+    for word in range(W):
+        grown_BAS = best_BA[:, :, None] + steps_BAS
+        came_BS = grown_BAS.argmax(1)
+        found_BS = np.take_along_axis(grown_BAS, came_BS[:, None], 1)[:, 0] + scores_BWS[:, word]
+        read_B1 = mask_BW[:, word, None]
+        came_BWA[:, word] = np.where(read_B1, np.pad(came_BS, ((0, 0), (0, 1))), own_A)
+        best_BA = np.where(read_B1, np.pad(found_BS, ((0, 0), (0, 1)), constant_values=-np.inf), best_BA)
+    path_BW = np.empty((B, W), dtype=np.int64)
+    path_BW[:, -1] = (best_BA + np.pad(rows_BRS[:, -1], ((0, 0), (0, 1)))).argmax(1)
+    for word in range(W - 1, 0, -1):
+        path_BW[:, word - 1] = np.take_along_axis(came_BWA[:, word], path_BW[:, word, None], 1)[:, 0]
     return path_BW

@@ -43,8 +43,8 @@ class IntentSlot(LabellingTask):
             raise InputError("intent-slot: intent_weight and slot_weight are both 0, so nothing is learned; raise one of them")
 
     def loss_of_logits(self, logits: Logits, batch: Batch) -> Tensor:
-        """Weighted sum of the intent's cross-entropy and the mean cross-entropy of the example's own words, (B,), in nats."""
-        return self.intent_weight * sentence_loss(logits.sentence_BK, batch) + self.slot_weight * token_loss(logits.tokens_BWS, batch)
+        """Weighted sum of the intent's cross-entropy and `token_loss`, the mean loss of the example's own words, (B,), in nats."""
+        return self.intent_weight * sentence_loss(logits.sentence_BK, batch) + self.slot_weight * token_loss(logits, batch)
 
     def score(self, dataset: Dataset, predictions: list[Prediction], *, subject: str) -> tuple[Estimate, ...]:
         """Accuracy of intents with Wilson's interval, and F1 of slots with a bootstrap interval."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from holdfast.core.errors import InputError
 from holdfast.data import Dataset
 from holdfast.models import Featuriser, Labels, Logits, checks
+from holdfast.models.crf import log_likelihood
 from holdfast.models.ragged import Ragged
 from holdfast.tasks.bio import OUTSIDE, decode
 from holdfast.tasks.confidences import confidences_of, posterior_names
@@ -138,7 +139,7 @@ class LabellingTask(ABC):
             logits = model(batch.features)
             columns = [self.loss_of_logits(logits, batch)[:, None], confidences_of(logits, batch)]
             if self.labels_sentences and self.labels_words:
-                columns += [sentence_loss(logits.sentence_BK, batch)[:, None], token_loss(logits.tokens_BWS, batch)[:, None]]
+                columns += [sentence_loss(logits.sentence_BK, batch)[:, None], token_loss(logits, batch)[:, None]]
         return torch.cat([column.double() for column in columns], 1)
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Prediction]:
@@ -156,7 +157,8 @@ class LabellingTask(ABC):
         if logits.tokens_BWS is None:
             return [Prediction(label) for label in found]
         scores_BWS = logits.tokens_BWS.float().log_softmax(-1).cpu().numpy()
-        tags = decode(scores_BWS, batch.features.word_mask_BW.cpu().numpy(), batch.labels.tokens, batch.words)
+        rows_BRS = None if logits.transitions is None else logits.transitions.rows_BRS.float().cpu().numpy()
+        tags = decode(scores_BWS, batch.features.word_mask_BW.cpu().numpy(), batch.labels.tokens, batch.words, transitions=rows_BRS)
         return [Prediction(label, row) for label, row in zip(found, tags, strict=True)]
 
     def _ids(self, dataset: Dataset, what: str, names: Iterable[str], known: tuple[str, ...]) -> NDArray[np.int64]:
@@ -190,8 +192,13 @@ def sentence_loss(logits_BK: Tensor | None, batch: Batch) -> Tensor:
     return known_B + (batch.sentence_B == IGNORED) * math.log(logits_BK.shape[1])
 
 
-def token_loss(logits_BWS: Tensor | None, batch: Batch) -> Tensor:
-    """Mean cross-entropy over the labelled words of each example, (B,), in nats; 0 for an example without one.
+def token_loss(logits: Logits, batch: Batch) -> Tensor:
+    """Mean loss over the labelled words of each example, (B,), in nats; 0 for an example without one.
+
+    Where each word's tag is chosen by itself, the mean cross-entropy of the words. With a conditional random field, the
+    negative log-likelihood of the row of tags, divided by the number of labelled words: so a sentence weighs as much
+    against its intent as it does without one, and transitions that are all 0 change nothing. A word that is read and whose
+    tag is unseen may then have any tag: the likelihood is summed over all of them.
 
     The mean is over the example's own words, never over those of the batch: the usual mean over all tokens of a batch
     makes the loss of a row depend on how long the others are.
@@ -199,9 +206,11 @@ def token_loss(logits_BWS: Tensor | None, batch: Batch) -> Tensor:
     Raises:
         InputError: If the examples have no tags, or the model gives none.
     """
-    targets_BW = batch.tokens_BW
+    logits_BWS, targets_BW = logits.tokens_BWS, batch.tokens_BW
     if logits_BWS is None or targets_BW is None:
         raise InputError("the loss needs tags of words: give data with a tags column, and a model built with such labels")
+    counts_B = (targets_BW != IGNORED).sum(1).clamp(min=1)
+    if logits.transitions is not None:
+        return -log_likelihood(logits_BWS, targets_BW, batch.features.word_mask_BW, logits.transitions) / counts_B
     losses = F.cross_entropy(logits_BWS.flatten(0, 1), targets_BW.flatten(), ignore_index=IGNORED, reduction="none")
-    counts_B = (targets_BW != IGNORED).sum(1)
-    return losses.view_as(targets_BW).sum(1) / counts_B.clamp(min=1)
+    return losses.view_as(targets_BW).sum(1) / counts_B

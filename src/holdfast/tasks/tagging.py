@@ -28,8 +28,8 @@ class Tagging(LabellingTask):
     labels_words: ClassVar[bool] = True
 
     def loss_of_logits(self, logits: Logits, batch: Batch) -> Tensor:
-        """Mean cross-entropy over each example's own words, (B,), in nats."""
-        return token_loss(logits.tokens_BWS, batch)
+        """`token_loss`, the mean loss of each example's own words, (B,), in nats."""
+        return token_loss(logits, batch)
 
     def score(self, dataset: Dataset, predictions: list[Prediction], *, subject: str) -> tuple[Estimate, ...]:
         """F1 of chunks with a bootstrap interval."""

@@ -49,7 +49,8 @@ def _inputs_of_layers(module: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def _loss(logits: Logits) -> Tensor:
-    return sum(part.square().sum() for part in (logits.sentence_BK, logits.tokens_BWS) if part is not None)
+    rows = None if logits.transitions is None else logits.transitions.rows_BRS
+    return sum(part.square().sum() for part in (logits.sentence_BK, logits.tokens_BWS, rows) if part is not None)
 
 
 @pytest.fixture

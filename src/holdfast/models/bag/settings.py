@@ -11,6 +11,7 @@ from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.models import checks
 from holdfast.models.bag.tagger import BagTagger
+from holdfast.models.crf import TAG_HEADS
 from holdfast.models.features import Labels
 from holdfast.models.layers import first_weights
 from holdfast.models.vectors import Vectors, described, read_vectors
@@ -36,6 +37,8 @@ class Bag:
         vectors: A text file of pretrained vectors, or None.
         freeze_vectors: Whether the pretrained vectors stay as they are.
         max_vectors: Lines of that file to read at most.
+        tag_head: How the tags of words are chosen: "softmax" (each by itself) or "crf" (all of a sentence together, with learned
+            scores of tags that follow each other: a linear-chain conditional random field).
 
     Raises:
         InputError: For a value out of its bounds, or settings that do not go together.
@@ -60,6 +63,7 @@ class Bag:
     vectors: str | None = None
     freeze_vectors: bool = True
     max_vectors: int = 100_000
+    tag_head: str = "softmax"
 
     def __post_init__(self) -> None:
         checks.integer("bag", least=0, embedding=self.embedding, window=self.window)
@@ -67,6 +71,7 @@ class Bag:
         checks.number("bag", least=0, below=1, dropout=self.dropout, word_dropout=self.word_dropout)
         checks.flag("bag", lowercase=self.lowercase, freeze_vectors=self.freeze_vectors)
         checks.choice("bag", VOCABULARIES, vocabulary=self.vocabulary)
+        checks.choice("bag", TAG_HEADS, tag_head=self.tag_head)
         if self.vectors is not None:
             object.__setattr__(self, "vectors", str(self.vectors))
         check_vectors("bag", vocabulary=self.vocabulary, vectors=self.vectors)
@@ -111,6 +116,7 @@ class Bag:
             dropout=self.dropout,
             word_dropout=self.word_dropout,
             freeze=self.freeze_vectors,
+            tag_head=self.tag_head,
         )
 
     def load_featuriser(self, folder: Path) -> WordFeaturiser:

@@ -41,6 +41,7 @@ class BagTagger(nn.Module):
         dropout: float,
         word_dropout: float,
         freeze: bool,
+        tag_head: str = "softmax",
     ) -> None:
         super().__init__()
         self.word_dropout = WordDropout(word_dropout, unknown=UNKNOWN)
@@ -48,19 +49,32 @@ class BagTagger(nn.Module):
         self.sentence = nn.Linear(self.words.width, hidden)
         # Without tags nothing looks at single words, and a layer without a gradient would only be carried along.
         self.window = nn.Conv1d(self.words.width, hidden, 2 * window + 1, padding=window) if labels.tokens else None
-        self.heads = Heads(labels, sentence_width=hidden, word_width=hidden, dropout=dropout)
+        self.heads = Heads(labels, sentence_width=hidden, word_width=hidden, dropout=dropout, tag_head=tag_head)
 
     def forward(self, features: Features) -> Logits:
         """Scores the labels of the sentences and of their words."""
-        mask_BT = features.mask_BT
-        ids_BT = self.word_dropout(features.ids_BT)
-        if self.window is None:
-            means_BD = self.words.means(ids_BT, mask_BT)
-            states_BTH = means_BD[:, None]  # there is no head that looks at it
-        else:
-            words_BTD = self.words(ids_BT)
-            means_BD = mean_pool(words_BTD, mask_BT)
-            states_BTH = self._windows(self.window, words_BTD, mask_BT)
+        if self.window is None:  # nothing looks at single words, so their mean may be had without them
+            return self._scored(self.words.means(self.word_dropout(features.ids_BT), features.mask_BT), None)
+        return self.read(self.embed(features), features)
+
+    def embed(self, features: Features) -> Tensor:
+        """The vector of each word, (B, T, D); in training some words are the unknown one."""
+        states_BTD: Tensor = self.words(self.word_dropout(features.ids_BT))
+        return states_BTD
+
+    def read(self, states_BTD: Tensor, features: Features) -> Logits:
+        """Scores the labels from what `embed` made of the words, or from a mixture of it.
+
+        Args:
+            states_BTD: One row for each word; anything finite where the mask is False.
+            features: Of which only the mask is looked at.
+        """
+        means_BD = mean_pool(states_BTD, features.mask_BT)
+        windows_BTH = None if self.window is None else self._windows(self.window, states_BTD, features.mask_BT)
+        return self._scored(means_BD, windows_BTH)
+
+    def _scored(self, means_BD: Tensor, windows_BTH: Tensor | None) -> Logits:
+        states_BTH = means_BD[:, None] if windows_BTH is None else windows_BTH  # without a window no head looks at it
         logits: Logits = self.heads(F.relu(self.sentence(means_BD)), states_BTH)
         return logits
 
