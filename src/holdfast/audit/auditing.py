@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from holdfast.audit.canaries import SecretTables, rank_secrets
 from holdfast.audit.leakage import GroupedScores, risk_evidence, score_histograms
 from holdfast.audit.one_run_audit import one_run_audit
 from holdfast.audit.scores import Scores
@@ -15,6 +16,7 @@ from holdfast.core.errors import InputError
 from holdfast.core.evidence import Evidence
 from holdfast.data.coin_canaries import CoinCanaries
 from holdfast.data.dataset import Dataset
+from holdfast.data.secrets import Secret
 
 MOST_GROUPS = 40
 """An attribute with more values gets no figures by group: each would rest on few rows, and all would share one chance of error."""
@@ -39,6 +41,8 @@ def audit(
     level: float = 0.95,
     records: int = 0,
     canaries: CoinCanaries | None = None,
+    secrets: Sequence[Secret] = (),
+    tables: SecretTables | None = None,
 ) -> Evidence:
     """Attacks a model, and gives one verdict on its promise.
 
@@ -54,21 +58,24 @@ def audit(
         records: How many of the members at most risk to list, by hash. None by default: the list concerns persons.
         canaries: Canaries by fair coins, where the model was trained on `canaries.train`; the audit of the one run by them is one
             more test of the promise, see `one_run_audit`.
+        secrets: Secrets that were planted in the training data; how likely the model finds each is one more test of the promise,
+            see `holdfast.audit.canaries.rank_secrets`.
+        tables: Losses of their fills, to be shared with other attacks on them; made here where left out.
 
     Returns:
-        The evidence of every attack, whole, by group where the data have groups, and as histograms; that of the canaries; one
-        verdict where there is a claim.
+        The evidence of every attack, whole, by group where the data have groups, and as histograms; that of the canaries and of the
+        secrets; one verdict where there is a claim.
 
     Raises:
-        InputError: For no attack and no canaries, and whatever the attacks and `one_run_audit` refuse.
+        InputError: For no attack, no canaries and no secrets, and whatever the attacks, `one_run_audit` and `rank_secrets` refuse.
 
     Guarantee:
         A true claim is contradicted with probability at most 1 - level, under the conditions of `registered_bound` and, where there
-        are canaries, of `one_run_audit`.
+        are canaries or secrets, of `one_run_audit` and `rank_secrets`.
     """
-    tests = len(attacks) + (canaries is not None)
+    tests = len(attacks) + (canaries is not None) + bool(secrets)
     if not tests:
-        raise InputError("no attack is given; name at least one, such as 'loss-threshold', or plant canaries")
+        raise InputError("no attack is given; name at least one, such as 'loss-threshold', or plant canaries or secrets")
     if canaries is not None and members.content_hash == canaries.train.content_hash:
         raise InputError("the canaries stand among the members, and words alone would tell them; give the real ones (canaries.rest)")
     each = 1 - (1 - level) / tests
@@ -94,6 +101,8 @@ def audit(
             bound_level=each,
             copies=canaries.copies,
         )
+    if secrets:
+        found += rank_secrets(fitted, secrets, claim=claim, subject=subject, level=level, bound_level=each, tables=tables)
     verdicts = (judge_together(found.verdicts, level=level),) if claim is not None else ()
     return replace(found, verdicts=verdicts, notes=tuple(dict.fromkeys(found.notes)))
 
