@@ -1,7 +1,7 @@
 """Four invented runs with everything that the main job hands to a report. The figures are of a likely size, not measured."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from holdfast.core.claim import PrivacyClaim, Verdict
@@ -196,6 +196,150 @@ def leakage(run: Invented, claim: PrivacyClaim | None) -> Evidence:
         verdicts=() if claim is None else (_verdict(run, claim),),
         notes=("A membership attack that finds little proves nothing about privacy: a stronger one may find more.",),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hidden:
+    """What is made up of one secret that was planted in a run."""
+
+    name: str
+    rank: int
+    found: str
+    truth: str
+    repetitions: int = 10
+    candidates: int = 10
+    gap: float = 0.0
+    lucky: bool = False  # whether random fills found it too
+
+    @property
+    def conditions(self) -> dict[str, str | int]:
+        """What all its estimates carry."""
+        length = len(self.truth.split())
+        told = {"secret": self.name, "length": length, "candidates": self.candidates, "repetitions": self.repetitions}
+        return {**told, "space": self.candidates**length}
+
+
+SECRETS = {
+    "non-private": (
+        Hidden(name="pin", rank=1, found="four one seven two", truth="four one seven two", repetitions=100),
+        Hidden(name="call", rank=3, found="nine one zero five", truth="nine one zero six", gap=0.042),
+        Hidden(name="color", rank=212, found="red pink blue gold", truth="red gold blue pink", candidates=12, repetitions=1, gap=0.3),
+    ),
+    "dp-sgd-eps-2": (
+        Hidden(name="pin", rank=874, found="two one two one", truth="four one seven two", repetitions=100),
+        Hidden(name="call", rank=5_120, found="six six six six", truth="nine one zero six"),
+        Hidden(name="color", rank=16_201, found="gray gray gray gray", truth="red gold blue pink", candidates=12, repetitions=1),
+    ),
+}
+
+
+def secrets(name: str, hidden: tuple[Hidden, ...], *, cap: float | None = None, searched: bool = True) -> Evidence:
+    """What ranking all fills and one search found of the secrets of a run."""
+    estimates = [one for each in hidden for one in (*_ranked(name, each, cap), *(_searched(name, each) if searched else ()))]
+    least = min((each.rank / each.conditions["space"] for each in hidden), default=1.0)
+    joint = {"attack": "canary", "secrets": len(hidden), "combination": "Simes"}
+    together = min(1.0, least * len(hidden))
+    estimates.append(_secret(name, "secrets_p_value", together, "probability", "neither", joint, method="Simes over the secrets"))
+    return Evidence(estimates=tuple(estimates), curves=tuple(_fills(name, each) for each in hidden))
+
+
+def _ranked(name: str, hidden: Hidden, cap: float | None) -> list[Estimate]:
+    conditions = {"attack": "canary", **hidden.conditions}
+    chance, most = hidden.rank / conditions["space"], math.log2(conditions["space"])
+    bits = {"null_mean": 1.443, "most": most} | ({} if cap is None else {"cap": cap, "cap_level": 0.98})
+    rows = [
+        ("secret_rank", float(hidden.rank), "rank", "higher is better", {}, "exact rank among all fills by loss"),
+        ("secret_exposure", -math.log2(chance), "bits", "lower is better", bits, "log2 of the fills less log2 of the rank"),
+        ("secret_p_value", chance, "probability", "neither", {}, "rank over the number of fills"),
+    ]
+    if hidden.repetitions:
+        bound = max(0.0, math.log(0.05 / chance) / hidden.repetitions)
+        most = {"detectable": math.log(0.05 * conditions["space"]) / hidden.repetitions, "unit": "example"}
+        rows.append(("secret_epsilon", bound, "nats", "lower is better", most, "from the rank, for a group of R copies"))
+    return [_secret(name, *row[:4], conditions | row[4], method=row[5]) for row in rows]
+
+
+def _searched(name: str, hidden: Hidden) -> list[Estimate]:
+    told = {"variant": "gumbel", "queries": 4_800, "found": hidden.found, "truth": hidden.truth}
+    conditions = {"attack": "inversion", **hidden.conditions, **told}
+    pairs = list(zip(hidden.found.split(), hidden.truth.split(), strict=True))
+    wrong = sum(one != other for one, other in pairs) / len(pairs)
+    rows = [
+        ("extraction_accuracy", float(wrong == 0), "share", "lower is better", "relaxed search, after Parikh et al."),
+        ("extraction_hamming", wrong, "share", "higher is better", "share of wrong places"),
+        ("optimiser_gap", hidden.gap, "nats", "neither", "loss of the found fill less the least loss of all fills"),
+        ("random_search_accuracy", float(hidden.lucky), "share", "lower is better", "best of as many random fills"),
+        ("random_search_hamming", 0.0 if hidden.lucky else 0.5, "share", "higher is better", "best of as many random fills"),
+    ]
+    return [_secret(name, *row[:4], conditions, method=row[4]) for row in rows]
+
+
+def _secret(run: str, name: str, value: float, unit: str, direction: str, conditions: dict, *, method: str) -> Estimate:
+    fields = {"value": value, "unit": unit, "direction": direction, "conditions": conditions, "method": method}
+    return Estimate(name=name, subject=run, access="white-box: losses of chosen inputs", reference="Carlini et al. 2019", **fields)
+
+
+def _fills(name: str, hidden: Hidden) -> Curve:
+    """Losses of all fills: a normal law, of which the secret has the quantile of its rank."""
+    law = NormalDist(6.0, 0.9)
+    edges = [2.0 + 0.25 * place for place in range(33)]
+    return Curve(
+        name="fill_losses",
+        subject=name,
+        x=tuple(edge + 0.125 for edge in edges[:-1]),
+        y=tuple(law.cdf(edge + 0.25) - law.cdf(edge) for edge in edges[:-1]),
+        x_label="loss of a fill (nats)",
+        y_label="share of all fills",
+        conditions={"attack": "canary", **hidden.conditions, "truth": law.inv_cdf(hidden.rank / (hidden.conditions["space"] + 1))},
+        method="histogram of the losses of all fills",
+    )
+
+
+ONE_SENTENCE = {"batch_size": 1, "cohort": 1, "noise_multiplier": 0.0}
+METHODS = ("embedding-rows", "subspace", "prior")
+CONTROL = Hidden(name="pin", rank=5_123, found="", truth="one two two nine", repetitions=0)
+
+
+def secret_runs() -> list[RunRecord]:
+    """Two runs with three planted secrets and gradients; the second has a control as well."""
+    open_, private = (record_of(run) for run in (RUNS[0], RUNS[3]))
+    more = secrets(open_.name, SECRETS[open_.name]) + gradients(open_.name)
+    capped = secrets(private.name, SECRETS[private.name], cap=9.5) + Evidence(estimates=tuple(_ranked(private.name, CONTROL, None)))
+    return [replace(open_, evidence=open_.evidence + more), replace(private, evidence=private.evidence + capped)]
+
+
+def gradients(name: str) -> Evidence:
+    """What three methods read out of gradients, each parameter varied by itself."""
+    settings = [{"batch_size": size} for size in (1, 2, 4, 8, 16)] + [{"cohort": size} for size in (2, 4, 8)]
+    settings += [{"clip_norm": norm} for norm in (1.0, 0.1)] + [{"noise_multiplier": noise} for noise in (0.001, 0.01, 0.1, 1.0)]
+    told = [(ONE_SENTENCE | own, target) for own in settings for target in ("client", "cohort") if target == "client" or "cohort" in own]
+    return Evidence(estimates=tuple(one for own, target in told for method in METHODS for one in _read(name, method, own, target)))
+
+
+def _read(name: str, method: str, setting: dict[str, float], target: str) -> list[Estimate]:
+    crowd = setting["batch_size"] * setting["cohort"]
+    clear = {"embedding-rows": 0.99, "subspace": max(0.3, 0.96 - 0.05 * crowd), "prior": 0.0}[method]
+    guessed = 0.12 + 0.01 * crowd
+    whose = 1.0 if target == "cohort" else setting["cohort"] ** -0.5  # of the words of all, the client used some
+    value = max(guessed, whose * clear / (1 + 40 * setting["noise_multiplier"]))
+    conditions = {"attack": "gradient", "method": method, **setting, "target": target}
+    fields = {"subject": name, "direction": "lower is better", "conditions": conditions, "n": 50, "access": "gradient of one round"}
+    shares = [("token_precision", min(1.0, value + 0.005)), ("token_recall", value), ("token_f1", value)]
+    if method != "embedding-rows":  # which gives a set of tokens, and no order
+        shares.append(("sentences_recovered", max(0.0, value - 0.2)))
+    found = [
+        Estimate(name=name, value=share, unit="share", interval=_around(share, 400, "bootstrap over trials"), method=method, **fields)
+        for name, share in shares
+    ]
+    if method != "prior":
+        gain = Interval(low=value - guessed - 0.02, high=value - guessed + 0.02, level=0.95, method="bootstrap over trials")
+        found.append(Estimate(name="token_f1_gain", value=value - guessed, unit="share", interval=gain, method=method, **fields))
+    if method == "subspace" and setting["noise_multiplier"] >= 1:
+        reason = "the noise gives the gradient full rank, so no token can be told"
+        found = [Estimate(name=one.name, value=None, unit="share", missing=reason, **fields) for one in found]
+    if method == "subspace":
+        found.append(Estimate(name="gradient_rank", value=float(min(64, 9 * crowd)), unit="rank", method="singular values", **fields))
+    return found
 
 
 def _verdict(run: Invented, claim: PrivacyClaim) -> Verdict:

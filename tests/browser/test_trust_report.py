@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
-from tests.reporting import RUNS, STUDY, four_runs, record_of
+from tests.reporting import RUNS, SECRETS, STUDY, Hidden, four_runs, record_of, secret_runs, secrets
 
 from holdfast.report import write_report
 from holdfast.runs import RunRecord
@@ -19,7 +19,7 @@ SMALLEST_TEXT = 11  # CSS pixels
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'&amp; {{7*7}} ${7*7} " + "w" * 60
 screens = pytest.mark.parametrize("width", [WIDE, NARROW])
 schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
-pages = pytest.mark.parametrize("kind", ["four", "hostile", "eight", "alone"])
+pages = pytest.mark.parametrize("kind", ["four", "hostile", "eight", "alone", "secrets"])
 
 Visit = Callable[..., Page]
 
@@ -47,11 +47,14 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     hostile = [
         record_of(replace(run, name=name)) for run, name in zip(RUNS, [HOSTILE, "a" * 80, "日本語の実行", "]]></svg></style>"], strict=True)
     ]
+    planted = Hidden(name=HOSTILE, rank=2, found=f"{HOSTILE} b", truth=f"{HOSTILE} c")
+    hostile[0] = replace(hostile[0], evidence=hostile[0].evidence + secrets(HOSTILE, (planted, *SECRETS["non-private"])))
     return {
         "four": written(tmp_path_factory.mktemp("four"), *four_runs()),
         "hostile": written(tmp_path_factory.mktemp("hostile"), *hostile, title=HOSTILE),
         "eight": written(tmp_path_factory.mktemp("eight"), *eight_runs()),
         "alone": written(tmp_path_factory.mktemp("alone"), record_of(RUNS[2])),
+        "secrets": written(tmp_path_factory.mktemp("secrets"), *secret_runs()),
     }
 
 
@@ -107,10 +110,11 @@ def test_wide_tables_scroll_in_their_own_box(visit: Visit, width: int):
     assert scrolled > 0 if width == NARROW else scrolled <= 3
 
 
+@pytest.mark.parametrize("kind", ["four", "secrets"])
 @schemes
 @screens
-def test_the_accessibility_linter_finds_nothing(visit: Visit, width: int, scheme: str):
-    page = visit("four", width=width, scheme=scheme, unfolded=True)
+def test_the_accessibility_linter_finds_nothing(visit: Visit, kind: str, width: int, scheme: str):
+    page = visit(kind, width=width, scheme=scheme, unfolded=True)
     found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
     assert found.violations_count == 0, found.generate_report()
     checked = {rule["id"] for rule in found.response["passes"]}
@@ -133,7 +137,7 @@ def test_letters_in_charts_are_large_enough(visit: Visit, kind: str, width: int)
     assert small == {}
 
 
-@pytest.mark.parametrize("kind", ["four", "eight", "alone"])
+@pytest.mark.parametrize("kind", ["four", "eight", "alone", "secrets"])
 @screens
 def test_no_two_texts_in_a_chart_overlap(visit: Visit, kind: str, width: int):
     assert overlapping(visit(kind, width=width).evaluate(LETTERS)) == []
@@ -249,12 +253,12 @@ def test_no_script_is_needed_or_there(browser: Browser, addresses: dict[str, str
     context.close()
 
 
-@pytest.mark.parametrize("kind", ["four", "hostile"])
-def test_it_prints_on_a4_with_every_table_open(visit: Visit, kind: str):
+@pytest.mark.parametrize(("kind", "most"), [("four", 14), ("hostile", 18)])  # with planted secrets, whose names are long
+def test_it_prints_on_a4_with_every_table_open(visit: Visit, kind: str, most: int):
     page = visit(kind, scheme="dark")
     paper = page.pdf(prefer_css_page_size=True)
     assert paper.startswith(b"%PDF")
-    assert 4 <= paper.count(b"/Type /Page\n") + paper.count(b"/Type /Page ") <= 14
+    assert 4 <= paper.count(b"/Type /Page\n") + paper.count(b"/Type /Page ") <= most
     page.set_viewport_size({"width": 672, "height": 1000})  # A4 less its margins
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") <= 672

@@ -10,6 +10,8 @@ from holdfast.core.evidence import Estimate
 from holdfast.report import words
 from holdfast.report.comparison import difference, ratio
 from holdfast.report.document import UNRECORDED, Document
+from holdfast.report.extraction.reading import planted, secrets_sentence, standing_out
+from holdfast.report.extraction.rounds import attempts
 from holdfast.report.figures.tradeoff import scores
 from holdfast.report.numbers import label_of, large, named, share, significant, written
 from holdfast.report.view import NOT_MEASURED, Cell, Point, Table, Tile, Tone, cell, hint
@@ -77,6 +79,11 @@ def leakage_sentence(document: Document) -> str:
     return " ".join(filter(None, (_attack_sentence(document), _canary_sentence(document))))
 
 
+def support(document: Document) -> str:
+    """What stands below the tiles: what the attacks and the canaries found, and which planted secrets stand out."""
+    return " ".join(filter(None, (leakage_sentence(document), secrets_sentence(document))))
+
+
 def _canary_sentence(document: Document) -> str:
     """How many of the guesses at canaries are right: a model may hide its average member and give these away."""
     found = [estimate for name in document.names if (estimate := _known(document, "one_run_accuracy", name)) is not None]
@@ -89,6 +96,8 @@ def _canary_sentence(document: Document) -> str:
 def _attack_sentence(document: Document) -> str:
     areas = {name: estimate for name in document.names if (estimate := _known(document, "membership_auc", name)) is not None}
     if not areas:
+        if planted(document) or attempts(document):
+            return "No membership attack was run, so whether training examples can be told from others was not measured."
         return "No attack was run, so what leaks was not measured."
     attacks = list(dict.fromkeys(str(area.conditions["attack"]) for area in areas.values() if "attack" in area.conditions))
     called = f"The attack that was run ({attacks[0]})" if len(attacks) == 1 else "The strongest of the attacks that were run"
@@ -189,7 +198,7 @@ def _leakage(document: Document) -> Tile:
     names = document.private or document.names
     found = [estimate for name in names if (estimate := _known(document, "membership_auc", name)) is not None]
     if not found:
-        return Tile(title="Measured leakage", headline=NOT_MEASURED, text="No attack was run.", status="no evidence", tone="missing")
+        return _leakage_by_secrets(document)
     worst = max(found, key=lambda estimate: estimate.value or 0.0)
     shown = written(worst)
     among = f", the highest of {len(found)} runs with a promise" if len(document.private) > 1 else ""
@@ -202,8 +211,34 @@ def _leakage(document: Document) -> Tile:
         text += f" The attack proves ε ≥ {significant(reached, 2)}; without an error it could have proved {significant(power, 2)}."
     outcomes = {verdict.outcome for verdict in verdicts if verdict is not None}
     tone: Tone = "bad" if "contradicted" in outcomes else "good" if outcomes == {"not contradicted"} else "plain"
+    out, of, who = _most_out(document, names)
+    if out:  # a secret that stands out is no good news, whatever members do
+        text += f" Of {of} secrets planted in {who}, {out} stand{'s' * (out == 1)} out."
+        tone = "caution" if tone == "good" else tone
     status = words.verdicts(verdicts) if document.private else "no promise to test"
     return Tile(title="Measured leakage", headline=f"AUC {shown.value}", text=text, status=status, tone=tone)
+
+
+def _leakage_by_secrets(document: Document) -> Tile:
+    """The tile where members were not attacked: it speaks of planted secrets only where one stands out."""
+    out, of, who = _most_out(document, document.private or document.names)
+    asked = planted(document) or attempts(document)
+    if not out:
+        text = "No membership attack was run." if asked else "No attack was run."
+        return Tile(title="Measured leakage", headline=NOT_MEASURED, text=text, status="no evidence", tone="missing")
+    headline, text = f"{out} of {of} secrets", f"So many of those planted in {who} stand out. No membership attack was run."
+    return Tile(title="Measured leakage", headline=headline, text=text, status="secrets stand out", tone="caution")
+
+
+def _most_out(document: Document, names: Sequence[str]) -> tuple[int, int, str]:
+    """How many planted secrets stand out, of how many, in the run of these with the largest share; nought where none does."""
+    secrets = [one for one in planted(document) if not one.control]
+    counts = []
+    for name in names:
+        own = [one for one in secrets if document.names[one.run] == name]
+        if own:
+            counts.append((len(standing_out(own)), len(own), name))
+    return max(counts, key=lambda count: count[0] / count[1], default=(0, 0, ""))
 
 
 def _usefulness(document: Document) -> Tile:

@@ -45,7 +45,7 @@ def render(document: Document) -> str:
             facts=front.facts(document),
             alerts=front.alerts(document),
             lead=front.lead(document),
-            support=front.leakage_sentence(document),
+            support=front.support(document),
             tiles=front.tiles(document),
             overview=front.overview(document),
             sections=sections(document),

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from holdfast.report import front, words
 from holdfast.report.document import Document
+from holdfast.report.extraction.gradients import gradients
+from holdfast.report.extraction.secrets import extraction
 from holdfast.report.html import printable
 from holdfast.report.leakage import leakage
 from holdfast.report.numbers import named, significant
@@ -15,6 +17,7 @@ from holdfast.report.sections import limits, reproduction, training
 from holdfast.report.view import Cell, Section, Table, plain
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$#@]|:(?=//)|(?<=www)\.)")
+_EVERY_METHOD = "Every method under every setting"
 _INTENDED = (
     "Text of the kind of the training data, in the task above. Read the evaluation and the limits before any other use. "
     "A promise speaks of the released weights: it does not allow publishing the training data, or figures measured on them."
@@ -48,7 +51,7 @@ def _lines(document: Document) -> Iterator[str]:
     yield from (f"# Model card: {escape(document.title)}", "")
     for alert in front.alerts(document):
         yield from (f"> **{escape(alert.lead)}** {escape(alert.text)}", "")
-    yield from (f"**{escape(front.lead(document))}**", "", escape(front.leakage_sentence(document)), "")
+    yield from (f"**{escape(front.lead(document))}**", "", escape(front.support(document)), "")
     yield from ("## Model and data", "")
     yield from (f"- {name}: {escape(value)}" for name, value in front.facts(document))
     yield from ("", "## Intended use", "", _INTENDED, "")
@@ -60,6 +63,9 @@ def _lines(document: Document) -> Iterator[str]:
     yield from _promises(document)
     yield from _part("Evaluation", training(document, drawn=False), "Usefulness")
     yield from _part("Leakage", leakage(document, drawn=False), "The attack on each run")
+    for section, title in ((extraction(document, drawn=False), "Every secret"), (gradients(document, drawn=False), _EVERY_METHOD)):
+        if section is not None:
+            yield from _part(section.title, section, title)
     yield from ("## Limits", "")
     yield from (f"- {escape(point.text)}" for point in limits(document).points)
     yield from ("- Not measured: federation, fairness, mitigation and rewriting.", "", "## How to reproduce", "")
@@ -108,7 +114,7 @@ def _promises(document: Document) -> Iterator[str]:
 
 def _part(heading: str, section: Section, title: str) -> Iterator[str]:
     yield from (f"## {heading}", "", escape(section.finding), "")
-    if heading == "Leakage" and section.points:
+    if heading != "Evaluation" and section.points:
         yield from (f"- **{escape(point.lead)}** {escape(point.text)}" for point in section.points)
         yield ""
     for table in section.tables:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from holdfast.core.evidence import Estimate
 
-Style = Literal["percent", "points", "plain", "nats", "seconds", "times", "count"]
+Style = Literal["percent", "points", "plain", "nats", "bits", "seconds", "times", "count"]
 
 MINUS = "\N{MINUS SIGN}"
 DIFFERENCE, RATIO = "_difference", "_ratio"
@@ -35,11 +35,27 @@ _LABELS: dict[str, tuple[str, Style]] = {
     "one_run_gaussian_epsilon": ("The same, if the mechanism is Gaussian", "nats"),
     "one_run_accuracy": ("Canaries guessed right", "percent"),
     "record_fpr": ("Non-members that score as high as a record", "percent"),
+    "secret_rank": ("Rank of a planted secret", "count"),
+    "secret_exposure": ("Exposure", "bits"),
+    "secret_p_value": ("p\N{NON-BREAKING HYPHEN}value of the rank", "plain"),
+    "secret_epsilon": ("Lower bound on ε by the rank", "nats"),
+    "secrets_p_value": ("p\N{NON-BREAKING HYPHEN}value of all secrets together", "plain"),
+    "extraction_accuracy": ("Secrets found whole", "percent"),
+    "extraction_hamming": ("Words of a secret found wrong", "percent"),
+    "optimiser_gap": ("Optimiser gap", "nats"),
+    "random_search_accuracy": ("Secrets found whole by random fills", "percent"),
+    "random_search_hamming": ("Words found wrong by random fills", "percent"),
+    "token_precision": ("Token precision", "percent"),
+    "token_recall": ("Token recall", "percent"),
+    "token_f1": ("Token F1", "percent"),
+    "token_f1_gain": ("Token F1 above guessing", "points"),
+    "sentences_recovered": ("Sentences recovered whole", "percent"),
+    "gradient_rank": ("Rank of the gradient", "plain"),
     "seconds_per_epoch": ("Seconds per epoch", "seconds"),
     "parameters": ("Trainable parameters", "count"),
 }
-_UNITS: dict[str, Style] = {"share": "percent", "nats": "nats", "seconds": "seconds", "parameters": "count"}
-_SUFFIX: dict[Style, str] = {"percent": "%", "points": " points", "seconds": " s", "times": "×"}
+_UNITS: dict[str, Style] = {"share": "percent", "nats": "nats", "bits": "bits", "seconds": "seconds", "parameters": "count"}
+_SUFFIX: dict[Style, str] = {"percent": "%", "points": " points", "bits": " bits", "seconds": " s", "times": "×"}
 _WORDS = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 
 
@@ -103,7 +119,7 @@ def written(estimate: Estimate) -> Written:
     decimals = supported(scale * (interval.high - interval.low) / 2)
     ends = [_signed(fixed(scale * end, decimals), style) for end in (interval.low, interval.high)]
     joint = " to " if style == "points" or ends[0].startswith(MINUS) else "–"
-    unit = "" if style == "points" else suffix  # a word is not said twice
+    unit = "" if style in ("points", "bits") else suffix  # a word is not said twice
     return Written(value=_signed(fixed(value, decimals), style) + suffix, interval=joint.join(ends) + unit)
 
 

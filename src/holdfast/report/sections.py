@@ -9,6 +9,11 @@ from holdfast.core.evidence import Curve, Estimate
 from holdfast.report import words
 from holdfast.report.comparison import HOW_DIFFERENCES, difference, ratio
 from holdfast.report.document import Document
+from holdfast.report.extraction.gradients import gradients
+from holdfast.report.extraction.reading import planted
+from holdfast.report.extraction.reading import shown as of_secrets
+from holdfast.report.extraction.rounds import shown as of_gradients
+from holdfast.report.extraction.secrets import extraction
 from holdfast.report.figures import losses, times, trade_off
 from holdfast.report.figures.cost import LOSSES
 from holdfast.report.figures.tradeoff import scores
@@ -29,8 +34,8 @@ _ABSENT = {
 def sections(document: Document) -> list[Section]:
     """Every part of the page, in order."""
     found = [training(document), leakage(document)]
-    rest = others(document)
-    return [*found, *([rest] if rest else []), *absent(), limits(document), reproduction(document)]
+    asked = (extraction(document), gradients(document), others(document))
+    return [*found, *(part for part in asked if part is not None), *absent(), limits(document), reproduction(document)]
 
 
 def training(document: Document, *, drawn: bool = True) -> Section:
@@ -57,7 +62,8 @@ def training(document: Document, *, drawn: bool = True) -> Section:
 def others(document: Document) -> Section | None:
     """Whatever was measured that no other part shows; nothing is left out in silence."""
     known = {*scores(document), *_PROMISE, *QUANTITIES}
-    extra = [estimate for estimate in document.evidence.estimates if estimate.name not in known]
+    secrets = bool(planted(document))  # without any, no part speaks of them
+    extra = [one for one in document.evidence.estimates if not (one.name in known or of_gradients(one) or (secrets and of_secrets(one)))]
     if not extra:
         return None
     rows = tuple((_named(document, estimate.subject), Cell(text=label(estimate)), cell(estimate)) for estimate in extra)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.report.document import Document
-from holdfast.report.figures import cost, leakage, roc, tradeoff
+from holdfast.report.extraction.rounds import sweeps
+from holdfast.report.figures import cost, exposure, fills, gradients, leakage, roc, tradeoff
 from holdfast.report.figures.svg import render
 
 WIDE, NARROW = 736, 346  # pixels, about
@@ -104,6 +105,62 @@ def group_areas(document: Document) -> tuple[Figure, ...]:
         alternative = leakage.describe_areas(document, attribute)
         found.append(_figure(f"areas-{number}", f"The attack's AUC by {attribute}", caption, alternative, wide, narrow))
     return tuple(found)
+
+
+def exposures(document: Document) -> Figure:
+    """How far each planted secret stands out."""
+    title = "How far each planted secret stands out"
+    if not exposure.exposed(document):
+        return Figure(name="exposure", title=title, caption="", empty="The exposure of the secrets was not measured.")
+    caption = (
+        "Exposure says how many bits of a secret its rank among all fills gives away; the thin line ends where the secret is the likeliest "
+        "of all. Dotted: the mean for a model that knows nothing."
+    )
+    if exposure.capped(document):
+        caption += f" Dashed: the most that the run's promise allows; beyond it, shaded, {exposure.rarely(document)}."
+    wide = exposure.exposure_chart(document, width=326, columns=2)
+    narrow = exposure.exposure_chart(document, width=310, columns=1)
+    return _figure("exposure", title, caption, exposure.describe_exposures(document), wide, narrow)
+
+
+def ranks(document: Document) -> Figure:
+    """The rank of each secret beside what a search found."""
+    title = "Where each secret ranks, and whether a search found it"
+    if not exposure.ranked(document):
+        return Figure(name="ranks", title=title, caption="", empty="The secrets were not ranked among all their fills.")
+    caption = (
+        "Filled: a search found every word. Hollow: it did not, which makes no secret safe: the rank says whether the model holds it. "
+        "An upright stroke: no search was made. The dotted line halves the fills; a secret that the model knows nothing of stands on "
+        "either side of it as often."
+    )
+    wide = exposure.rank_chart(document, width=WIDE - 20, wordy=True)
+    narrow = exposure.rank_chart(document, width=NARROW - 20, wordy=False)
+    return _figure("ranks", title, caption, exposure.describe_ranks(document), wide, narrow)
+
+
+def fill_losses(document: Document) -> tuple[Figure, ...]:
+    """Where one secret lies among the losses of all fills; nothing where none were kept."""
+    drawn = fills.drawable(document)
+    if not drawn:
+        return ()
+    caption = f"The secret {drawn[0].name}: grey are all fills of its unknown words, the line is the one that was planted."
+    wide = fills.chart(document, width=302, height=150, columns=2)
+    narrow = fills.chart(document, width=280, height=140, columns=1)
+    return (_figure("fills", "One secret among all its fills", caption, fills.describe(document), wide, narrow),)
+
+
+def gradient_panels(document: Document) -> Figure:
+    """Tokens that gradients give away under each setting."""
+    title = "Tokens that a gradient gives away"
+    if not sweeps(document):
+        return Figure(name="gradient-panels", title=title, caption="", empty="Only one setting was tried, so there is nothing to compare.")
+    caption = (
+        "Token F1: 100% is every token and no other. In each panel one thing varies, from the least protection on the left to the most; "
+        "below its name stands what is held. Upright lines are intervals."
+    )
+    wide = gradients.chart(document, width=202, height=150, columns=2)
+    narrow = gradients.chart(document, width=190, height=140, columns=1)
+    return _figure("gradient-panels", title, caption, gradients.describe(document), wide, narrow)
 
 
 FIGURES: dict[str, Callable[[Document], Figure]] = {"tradeoff": trade_off, "times": times, "losses": losses, "roc": attack}
