@@ -34,6 +34,11 @@ CATALOG: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "difficulty-calibration": "holdfast.audit.shadow.membership:DIFFICULTY",
                 "attack-r": "holdfast.audit.shadow.membership:ATTACK_R",
                 "shadow-classifier": "holdfast.audit.shadow.membership:SHADOW_CLASSIFIER",
+                "canary": "holdfast.audit.probes:CANARY",
+                "inversion": "holdfast.audit.probes:INVERSION",
+                "inversion-gumbel": "holdfast.audit.probes:INVERSION_GUMBEL",
+                "inversion-coordinate": "holdfast.audit.probes:INVERSION_COORDINATE",
+                "gradient": "holdfast.audit.probes:GRADIENT",
             }
         ),
     }

@@ -133,9 +133,10 @@ def extrapolated_exposure(
         InputError: For a value outside its range.
 
     Guarantee:
-        None beyond simulations, which are in the tests. For skew-normal references the gate refuses at about its level and the
-        interval covers at about its own. What the gate lets pass may still differ from the law further out than any
-        reference, where nothing can be tested: a number above log2 N bits rests on the law.
+        None beyond simulations. Of 1,000 or 10,000 skew-normal references of shape 0, -3 and 2 the gate refused 3 to 5 % at a
+        level of .05, and the interval of a truth five standard deviations down covered in .90 to .97 of cases at a level of
+        .95. What the gate lets pass may still differ from the law further out than any reference, where nothing can be tested:
+        a number above log2 N bits rests on the law.
 
     Edge cases:
         References that are all equal give no number. A truth within the references is treated alike.
