@@ -6,21 +6,25 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from tests.browser.test_trust_report import LETTERS, NARROW, SMALLEST_TEXT, WIDE, overlapping
+from tests.extracting import ladder
+from tests.extracting import records as secret_records
 from tests.reproducing import records, rising
 
 from holdfast.report.reproductions import write_reproduction
-from holdfast.study.reproductions.summary import summarise, trimmed
+from holdfast.study.reproductions import study_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+RUNS = {"edp-sgd": lambda: records(rising), "canary-extraction": lambda: secret_records(ladder, controls=True, seeds=(1, 2, 3, 4))}
 screens = pytest.mark.parametrize("page", [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark")], indirect=True)
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    runs = records(rising)
-    folder = tmp_path_factory.mktemp("grid")
-    return write_reproduction(folder, [trimmed(run) for run in runs], summarise(runs), title="A grid", study="x").html.as_uri()
+@pytest.fixture(scope="module", params=list(RUNS))
+def address(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> str:
+    runs, study = RUNS[request.param](), study_of(request.param)
+    folder, kept = tmp_path_factory.mktemp("grid"), [study.trimmed(run) for run in runs]
+    summary = study.summarise(runs)
+    return write_reproduction(folder, kept, summary, title="A grid", study="x", presentation=study.presentation).html.as_uri()
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from holdfast.core.evidence import Evidence
 from holdfast.report.document import gather
-from holdfast.report.numbers import RATIO
-from holdfast.report.reproductions import page
-from holdfast.report.reproductions.grid import ADVANTAGE, LEAKAGE, NAIVE, PROMISE, SECONDS, cells, estimate, usefulness
+from holdfast.report.reproductions.presentation import Presentation
 from holdfast.runs import RunRecord, atomic_write, json_text, validate
 
 PAGE, EVIDENCE, TABLE = "reproduction.html", "evidence.json", "cells.csv"
@@ -33,7 +31,9 @@ class ReproductionFiles:
     table: Path
 
 
-def write_reproduction(folder: Path, records: Sequence[RunRecord], summary: Evidence, *, title: str, study: str) -> ReproductionFiles:
+def write_reproduction(
+    folder: Path, records: Sequence[RunRecord], summary: Evidence, *, title: str, study: str, presentation: Presentation
+) -> ReproductionFiles:
     """Draws a grid. The same records and summary give the same bytes on the same machine.
 
     Args:
@@ -42,6 +42,7 @@ def write_reproduction(folder: Path, records: Sequence[RunRecord], summary: Evid
         summary: Of the cells and over all runs.
         title: Heading of the page.
         study: The study file.
+        presentation: How a study of this kind is shown.
 
     Raises:
         TrainingStopped: If the disk is full.
@@ -51,24 +52,29 @@ def write_reproduction(folder: Path, records: Sequence[RunRecord], summary: Evid
     document = gather([*records, summary], title=title, study=study)
     evidence = document.to_json()
     validate(evidence, place="evidence of the reproduction")
-    drawn = {files.evidence_json: json_text(evidence), files.html: page.render(document), files.table: table(summary)}
+    drawn = {
+        files.evidence_json: json_text(evidence),
+        files.html: presentation.render(document),
+        files.table: table(summary, presentation),
+    }
     for target, content in drawn.items():
         atomic_write(target, content)
     return files
 
 
-def table(summary: Evidence) -> str:
+def table(summary: Evidence, presentation: Presentation) -> str:
     """The cells as comma-separated values: each figure with its interval, where it has one; empty where there is none."""
-    quantities = [PROMISE, NAIVE, LEAKAGE, ADVANTAGE, *usefulness(summary), SECONDS, SECONDS + RATIO]
+    quantities, rows = presentation.quantities(summary), presentation.rows(summary)
+    labels = list(dict.fromkeys(label for row in rows for label in row.labels))
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(["cell", "method", "seeds", *(f"{name}{end}" for name in quantities for end in ("", "_low", "_high"))])
-    for one in cells(summary):
-        row: list[object] = [one.subject, one.method, one.seeds]
+    writer.writerow(["cell", *labels, *(f"{name}{end}" for name in quantities for end in ("", "_low", "_high"))])
+    for row in rows:
+        figures: list[object] = [row.subject, *(row.labels.get(label, "") for label in labels)]
         for name in quantities:
-            found = estimate(summary, name, one)
+            found = summary.estimate(name, row.subject)
             interval = None if found is None else found.interval
-            row += ["" if found is None or found.value is None else found.value]
-            row += ["", ""] if interval is None else [interval.low, interval.high]
-        writer.writerow(row)
+            figures += ["" if found is None or found.value is None else found.value]
+            figures += ["", ""] if interval is None else [interval.low, interval.high]
+        writer.writerow(figures)
     return target.getvalue()

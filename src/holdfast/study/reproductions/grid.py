@@ -1,18 +1,54 @@
-"""From a template to a study: one run for each method, level of noise and seed, written out as an ordinary study file."""
+"""From the template of a study to a study file: an ordinary one, with a line for each run of the grid."""
 
 from __future__ import annotations
 
 import json
+import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from holdfast.core.evidence import Evidence
+from holdfast.report.reproductions import Presentation
+from holdfast.runs import RunRecord
 from holdfast.study.plan import RunPlan, StudyPlan, parse_plan
 
-_OURS = ("grid", "method", "quick", "seconds")  # tables of a template that a study file does not have
+_OURS = ("grid", "method", "defence", "other", "files", "quick", "seconds")  # tables of a template that a study file does not have
+
+Template = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A question that one command asks again, over a grid of settings and seeds.
+
+    Args:
+        name: What to call it on the command line.
+        question: What is asked, in one sentence.
+        template: Its file, below this package.
+        runs: The runs of a template, as the lines of a study file.
+        summarise: Sums up the records of a finished grid.
+        trimmed: A record with the figures that the page shows of each run.
+        presentation: How it is shown.
+        timed: Whether it compares times, so that its runs must not share the machine with each other.
+    """
+
+    name: str
+    question: str
+    template: str
+    runs: Callable[[Template], Iterator[Mapping[str, Any]]]
+    summarise: Callable[[Sequence[RunRecord]], Evidence]
+    trimmed: Callable[[RunRecord], RunRecord]
+    presentation: Presentation
+    timed: bool = False
+
+    @property
+    def jobs(self) -> int:
+        """How many runs to train at once where nobody says: one for each core, or one where times count."""
+        return 1 if self.timed else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,51 +56,68 @@ class Grid:
     """A study over a grid, with what its runs take.
 
     Args:
-        plan: The study.
+        study: What is asked.
+        plan: The runs.
         text: The same as a study file, which `holdfast run` takes.
-        per_run: Seconds that a run takes beside its epochs, about, on one core.
-        per_thousand: Seconds of an epoch over 1,000 examples, about, by mechanism.
+        per_run: Seconds that a run takes beside its epochs and its secrets, about, on one core.
+        per_thousand: Seconds of an epoch over 1,000 examples, about, by what is done against leakage: the defence of the run's
+            cell, or its mechanism.
+        per_secret: Seconds that the search for a secret takes, about, by its unknown words.
     """
 
+    study: Study
     plan: StudyPlan
     text: str
     per_run: float
     per_thousand: Mapping[str, float]
+    per_secret: Mapping[str, float] = field(default_factory=dict)
 
     def seconds(self, runs: Sequence[RunPlan], *, examples: int) -> float:
         """About how long these runs take with so many training examples, on one core like the one that was measured on."""
-        epochs = {run.name: float(self.plan.setting(run, "epochs")) for run in runs}
-        return sum(self.per_run + self.per_thousand[run.mechanism] * examples / 1000 * epochs[run.name] for run in runs)
+        return sum(self._of_run(run, examples) for run in runs)
+
+    def _of_run(self, run: RunPlan, examples: int) -> float:
+        epochs = float(self.plan.setting(run, "epochs"))
+        secrets = self.plan.audit_of(run).secrets
+        planted = sum(secret.repetitions for secret in secrets)
+        training = self.per_thousand[str(run.cell.get("defence", run.mechanism))] * (examples + planted) / 1000 * epochs
+        lengths = [secret.length or (secret.template or "").count("{}") for secret in secrets]
+        return self.per_run + training + sum(self.per_secret.get(str(length), 0.0) for length in lengths)
 
 
-def read_grid(template: str, *, quick: bool, source: str | None) -> Grid:
-    """Makes a study of a template.
+def read_grid(study: Study, *, quick: bool, source: str | None) -> Grid:
+    """Makes a grid of a study's template.
 
     Args:
-        template: Name of a file beside this module.
+        study: The study.
         quick: Take what its table [quick] says, which is smaller.
-        source: Other data, as in a study file; None takes those of the template.
+        source: Other data, as in a study file; None takes those of the template. Of other data than the embedded corpus as many
+            rows are taken as the table [files] says, if there is one.
 
     Raises:
         InputError: For a source that does not exist.
         StudyError: If the template is no study.
     """
-    document = tomllib.loads(resources.files("holdfast.study.reproductions").joinpath(template).read_text(encoding="utf-8"))
+    text = resources.files("holdfast.study.reproductions").joinpath(study.template).read_text(encoding="utf-8")
+    document = tomllib.loads(text)
     if quick:
         document = _overridden(document, document["quick"])
     if source is not None:
-        document["data"] = {"source": source}
-    text = study_file(document, list(_runs(document)))
+        files = {} if source.startswith("assistant") else document.get("files", {})
+        document["data"] = {"source": source, **files}
+    text = study_file(document, list(study.runs(document)))
     seconds = document["seconds"]
     return Grid(
-        plan=parse_plan(text, origin=template, folder=Path()),
+        study=study,
+        plan=parse_plan(text, origin=study.template, folder=Path()),
         text=text,
         per_run=seconds["run"],
-        per_thousand={name: value for name, value in seconds.items() if name != "run"},
+        per_thousand={name: value for name, value in seconds.items() if name not in ("run", "secret")},
+        per_secret=seconds.get("secret", {}),
     )
 
 
-def study_file(document: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
+def study_file(document: Template, runs: Sequence[Mapping[str, Any]]) -> str:
     """Writes a study file with a line for each run.
 
     >>> print(study_file({"title": "A study", "data": {"source": "assistant"}}, [{"name": "plain", "seed": 1}]), end="")
@@ -85,20 +138,7 @@ def study_file(document: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -
     return "\n".join(lines) + "\n"
 
 
-def _runs(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Seed after seed, so that whoever stops early has whole seeds."""
-    grid, methods = document["grid"], document["method"]
-    for seed in grid["seeds"]:
-        for method, settings in methods.items():
-            if method == "none":
-                yield {"name": f"non-private-seed-{seed}", "mechanism": method, "seed": seed, **settings}
-                continue
-            for noise in grid["noise_multipliers"]:
-                name = f"{method}-noise-{noise:g}-seed-{seed}"
-                yield {"name": name, "mechanism": method, "seed": seed, "noise_multiplier": noise, **settings}
-
-
-def _overridden(document: Mapping[str, Any], quick: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _overridden(document: Template, quick: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {**document, **{name: {**document[name], **table} for name, table in quick.items()}}
 
 

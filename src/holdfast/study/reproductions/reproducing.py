@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.core.errors import InputError, nearest
+from holdfast.core.errors import InputError
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.data import load_data
 from holdfast.report.reproductions import ReproductionFiles, write_reproduction
 from holdfast.runs import RunRecord, RunStore
 from holdfast.study.execute import RUNS, run_study
-from holdfast.study.reproductions.grid import Grid, read_grid
-from holdfast.study.reproductions.summary import summarise, trimmed
-
-TEMPLATES = {"edp-sgd": "edp_sgd.toml"}
-"""The studies that can be done again, by name, each with its template."""
+from holdfast.study.reproductions.grid import Grid
+from holdfast.study.side_by_side import run_side_by_side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,22 +51,6 @@ class Reproduction:
         return any(verdict.outcome == "contradicted" for record in self.records for verdict in record.evidence.verdicts)
 
 
-def grid_of(name: str, *, quick: bool = False, source: str | None = None) -> Grid:
-    """The runs of a study that can be done again.
-
-    Args:
-        name: "edp-sgd": practical against theoretical privacy, after Dupuy et al. 2022 (arXiv 2107.14586).
-        quick: Fewer levels, a smaller corpus and a smaller model.
-        source: Other data than the embedded corpus, such as ``snips:FOLDER``.
-
-    Raises:
-        InputError: For an unknown name, with the nearest one.
-    """
-    if name not in TEMPLATES:
-        raise InputError(f"there is no study {name!r} to reproduce; {nearest(name, TEMPLATES)}")
-    return read_grid(TEMPLATES[name], quick=quick, source=source)
-
-
 def work_of(grid: Grid, out: Path) -> Work:
     """What a study takes, less what is in its folder already.
 
@@ -86,26 +67,33 @@ def work_of(grid: Grid, out: Path) -> Work:
     return Work(trainings=len(grid.plan.run), finished=len(grid.plan.run) - len(left), seconds=grid.seconds(left, examples=len(data.train)))
 
 
-def reproduce(grid: Grid, out: Path, *, command: str = "", resume: bool = False, on_progress: OnProgress = silent) -> Reproduction:
-    """Trains and attacks every run of a grid, and draws what promise and measurement have to do with each other.
+def reproduce(
+    grid: Grid, out: Path, *, command: str = "", resume: bool = False, jobs: int = 1, on_progress: OnProgress = silent
+) -> Reproduction:
+    """Trains and attacks every run of a grid, sums up what was found, and draws it.
 
     Args:
         grid: The study.
         out: The folder for runs, page, evidence and table.
         command: What was typed, for the record.
         resume: Take finished runs as they are and go on with an unfinished one; without it a folder with runs is refused.
+        jobs: Runs to train at once, each in a process of its own; times mean nothing where there are several.
         on_progress: Told all the way.
 
     Raises:
+        InputError: For fewer than one job.
         RunError: If the folder holds runs of other settings or data, or any runs at all without `resume`.
         HoldfastError: Whatever loading, training or attacking raises.
-
-    References:
-        After Dupuy, Arava, Gupta, Rumshisky 2022 (arXiv 2107.14586), whose tables are not reproduced.
     """
+    if jobs < 1:
+        raise InputError(f"jobs is {jobs}; give how many runs to train at once, at least 1")
+    if jobs > 1:
+        run_side_by_side(grid.plan, out, jobs=jobs, text=grid.text, command=command, resume=resume, on_progress=on_progress)
+        resume = True  # what follows only reads what is there
     result = run_study(grid.plan, out, text=grid.text, command=command, resume=resume, page=False, on_progress=on_progress)
     on_progress(Progress(phase="report", done=0, total=1))
-    summary = summarise(result.records)
-    files = write_reproduction(out, [trimmed(record) for record in result.records], summary, title=grid.plan.title, study=grid.text)
+    study = grid.study
+    summary, kept = study.summarise(result.records), [study.trimmed(record) for record in result.records]
+    files = write_reproduction(out, kept, summary, title=grid.plan.title, study=grid.text, presentation=study.presentation)
     on_progress(Progress(phase="report", done=1, total=1))
     return Reproduction(records=result.records, summary=summary, files=files)

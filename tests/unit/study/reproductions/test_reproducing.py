@@ -10,7 +10,7 @@ import pytest
 from holdfast.core.errors import RunError
 from holdfast.core.progress import Progress
 from holdfast.study import parse_plan, phases
-from holdfast.study.reproductions import Grid, Reproduction, reproduce, work_of
+from holdfast.study.reproductions import Grid, Reproduction, reproduce, study_of, work_of
 from holdfast.study.reproductions.grid import study_file
 
 NOISES, SEEDS = (0.5, 1.0, 2.0), (1, 2)
@@ -34,7 +34,7 @@ def tiny(**training: object) -> Grid:
                 runs.append({"name": f"{method}-noise-{noise:g}-seed-{seed}", "mechanism": method, **common, **own})
     text = study_file({**TABLES, "training": {**TABLES["training"], **training}}, runs)
     plan = parse_plan(text, origin="tiny", folder=Path())
-    return Grid(plan=plan, text=text, per_run=1.0, per_thousand={"none": 1.0, "edp-sgd": 1.0, "dp-sgd": 1.0})
+    return Grid(study=study_of("edp-sgd"), plan=plan, text=text, per_run=1.0, per_thousand={"none": 1.0, "edp-sgd": 1.0, "dp-sgd": 1.0})
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import median
 
 from holdfast.core.evidence import Estimate, Evidence
 from holdfast.report import front, html, words
-from holdfast.report.document import UNRECORDED, Document
+from holdfast.report.document import Document
 from holdfast.report.numbers import RATIO, label_of, significant, written
-from holdfast.report.reproductions.charts import over_promise
-from holdfast.report.reproductions.grid import (
+from holdfast.report.reproductions.edp_sgd.charts import over_promise
+from holdfast.report.reproductions.edp_sgd.grid import (
     ADVANTAGE,
     BOTH,
     CORRELATION,
@@ -29,8 +28,8 @@ from holdfast.report.reproductions.grid import (
     usefulness,
     value,
 )
-from holdfast.report.reproductions.reading import readings, sign, together
-from holdfast.report.sections import reproduction
+from holdfast.report.reproductions.edp_sgd.reading import readings, sign, together
+from holdfast.report.reproductions.parts import again, contradicted, limits, recorded
 from holdfast.report.view import NOT_MEASURED, Cell, Page, Point, Section, Table, Tile, Tone, cell, hint
 from holdfast.report.view import methods as how
 
@@ -57,12 +56,12 @@ def render(document: Document) -> str:
         Page(
             title=document.title,
             facts=[*front.facts(document), ("Runs", _runs(document))],
-            alerts=[Point(lead="No reproduction of figures.", text=STATEMENT, tone="caution"), *_contradicted(document)],
+            alerts=[Point(lead="No reproduction of figures.", text=STATEMENT, tone="caution"), *contradicted(document)],
             lead=_lead(found),
             support=_MEANING,
             tiles=[*(_correlation(found, subject) for subject in (*methods(found), BOTH)), _time(found)],
             overview=overview(found),
-            sections=[_leakage(found), _usefulness(found), _every_run(document), _limits(found), _again(document)],
+            sections=[_leakage(found), _usefulness(found), _every_run(document), limits(found), again(document)],
             version=document.versions.get("holdfast", ""),
         )
     )
@@ -199,7 +198,7 @@ def _span(evidence: Evidence, measure: str) -> str:
 
 def _every_run(document: Document) -> Section:
     """One row for each training, folded."""
-    names = [run.name for run in document.runs if run.status != UNRECORDED]
+    names = recorded(document)
     measures = usefulness(document.evidence)
     rows = []
     for name in names:
@@ -219,27 +218,8 @@ def _every_run(document: Document) -> Section:
     )
 
 
-def _limits(evidence: Evidence) -> Section:
-    points = tuple(Point(lead="", text=note) for note in evidence.notes)
-    finding = f"{len(points)} limits bear on the figures above." if len(points) != 1 else "One limit bears on the figures above."
-    return Section(name="limits", title="What this does not show", finding=finding, points=points)
-
-
-def _again(document: Document) -> Section:
-    """How to do it again; the study file has a line for each run, so it stands beside the page and not on it."""
-    found = reproduction(document)
-    blocks = tuple(block for block in found.blocks if block[1] != document.study)
-    tables = tuple(table for table in found.tables if table.title != "Seeds")  # the names of the runs carry them
-    return replace(found, blocks=blocks, tables=tables, finding=f"{found.finding} study.toml, beside it, has a line for each run.")
-
-
-def _contradicted(document: Document) -> list[Point]:
-    return [point for point in front.alerts(replace(document, evidence=replace(document.evidence, claims=()))) if point.tone == "bad"]
-
-
 def _runs(document: Document) -> str:
-    count = sum(run.status != UNRECORDED for run in document.runs)
-    return f"{count}, over {len(cells(document.evidence))} cells"
+    return f"{len(recorded(document))}, over {len(cells(document.evidence))} cells"
 
 
 def _of_cells(evidence: Evidence, name: str) -> Sequence[Estimate]:

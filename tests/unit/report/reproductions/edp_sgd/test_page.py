@@ -12,9 +12,10 @@ from holdfast.core.claim import Verdict
 from holdfast.report import Document, gather
 from holdfast.report.figures import promised
 from holdfast.report.figures.theme import colour
-from holdfast.report.reproductions import page, write_reproduction
-from holdfast.report.reproductions.charts import over_promise
-from holdfast.study.reproductions.summary import summarise, trimmed
+from holdfast.report.reproductions import write_reproduction
+from holdfast.report.reproductions.edp_sgd import PRESENTATION, page
+from holdfast.report.reproductions.edp_sgd.charts import over_promise
+from holdfast.study.reproductions.edp_sgd.summary import summarise, trimmed
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -126,7 +127,9 @@ def test_nothing_promised_is_said_in_place_of_a_chart():
 
 def test_three_files_are_written(tmp_path: Path):
     runs = records(rising)
-    files = write_reproduction(tmp_path, [trimmed(run) for run in runs], summarise(runs), title="A title", study="x")
+    files = write_reproduction(
+        tmp_path, [trimmed(run) for run in runs], summarise(runs), title="A title", study="x", presentation=PRESENTATION
+    )
     assert files.html.read_text() == page.render(replace(document(runs), title="A title", study="x"))
     header, *rows = files.table.read_text().splitlines()
     assert header.startswith("cell,method,seeds,epsilon,epsilon_low,epsilon_high,epsilon_naive")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Condition, Estimate, Evidence, Interval
 from holdfast.report.comparison import ratio
-from holdfast.report.reproductions.grid import (
+from holdfast.report.reproductions.edp_sgd.grid import (
     ADVANTAGE,
     BOTH,
     CORRELATION,
@@ -25,14 +23,13 @@ from holdfast.report.reproductions.grid import (
     USEFULNESS,
 )
 from holdfast.runs import RunRecord
+from holdfast.study.reproductions.averaging import mean_over_seeds
 from holdfast.study.reproductions.correlation import rank_correlation
 
 KEPT = (PROMISE, NAIVE, LEAKAGE, ADVANTAGE, *USEFULNESS, SECONDS, "blind_auc")
 """What a summary keeps of each run; the rest stays in the run's own record."""
 
 _LEVEL = 0.95
-_MEAN = "mean over seeds of: {}"
-_JOINED = "the runs' own half-width, averaged, and Student over seeds, joined by their squares"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,38 +116,10 @@ def _of_cell(group: _Group) -> list[Estimate]:
     for name in (LEAKAGE, ADVANTAGE, *USEFULNESS):
         measured = group.found(name)
         if measured:
-            found.append(_averaged(group, measured))
+            conditions = {**_attack(measured[0]), **group.conditions}
+            found.append(mean_over_seeds(measured, subject=group.subject, conditions=conditions))
     times = group.found(SECONDS)
     return [*found, _fastest(group, times)] if times else found
-
-
-def _averaged(group: _Group, measured: Sequence[Estimate]) -> Estimate:
-    """The mean over seeds.
-
-    The runs of a cell are measured on the same examples and miss together, so that their number does not narrow the part of the
-    interval that speaks of examples. Where the runs' own half-widths hold, so does their mean, however they depend on each other.
-    """
-    values = np.array([one.value for one in measured], dtype=np.float64)
-    first, mean = measured[0], float(values.mean())
-    own = [(one.interval.high - one.interval.low) / 2 for one in measured if one.interval is not None]
-    interval = None
-    if len(own) == len(values) and len(values) > 1:
-        seeds = float(stats.t.ppf((1 + _LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-        reach = math.hypot(float(np.mean(own)), seeds)
-        interval = Interval(low=max(0.0, mean - reach), high=min(1.0, mean + reach), level=_LEVEL, method=_JOINED)
-    return Estimate(
-        name=first.name,
-        subject=group.subject,
-        value=mean,
-        unit=first.unit,
-        direction=first.direction,
-        interval=interval,
-        n=len(values),
-        conditions={**_attack(first), **group.conditions},
-        method=_MEAN.format(first.method),
-        reference=first.reference,
-        access=first.access,
-    )
 
 
 def _attack(measured: Estimate) -> dict[str, Condition]:

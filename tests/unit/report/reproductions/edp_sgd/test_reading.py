@@ -4,9 +4,9 @@ import pytest
 from tests.reproducing import flat, records, rising
 
 from holdfast.core.evidence import Evidence
-from holdfast.report.reproductions import readings
-from holdfast.report.reproductions.reading import at_one_promise, loosest, range_of, together, unproved
-from holdfast.study.reproductions.summary import summarise
+from holdfast.report.reproductions.edp_sgd import readings
+from holdfast.report.reproductions.edp_sgd.reading import at_one_promise, loosest, range_of, together, unproved
+from holdfast.study.reproductions.edp_sgd.summary import summarise
 
 
 def falling(method: str, noise: float, seed: int) -> float:

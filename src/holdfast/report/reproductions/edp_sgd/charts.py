@@ -6,7 +6,7 @@ from holdfast.core.evidence import Evidence
 from holdfast.report.figures import Figure, promised
 from holdfast.report.figures.svg import render
 from holdfast.report.numbers import label_of, significant, written
-from holdfast.report.reproductions.grid import LABELS, LEAKAGE, NAIVE, PROMISE, GridCell, cells, estimate, methods, of_method, value
+from holdfast.report.reproductions.edp_sgd.grid import LABELS, LEAKAGE, NAIVE, PROMISE, GridCell, cells, estimate, methods, of_method, value
 
 _MARKS = "A filled mark stands at the ε that is proved"
 _NAIVE = ", a hollow one where naive accounting, which is unproved, would put the same runs"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from holdfast.core.evidence import Estimate, Evidence
 from holdfast.report.comparison import difference
 from holdfast.report.numbers import named, significant, written
-from holdfast.report.reproductions.grid import (
+from holdfast.report.reproductions.edp_sgd.grid import (
     BOTH,
     CORRELATION,
     LABELS,
@@ -22,23 +21,9 @@ from holdfast.report.reproductions.grid import (
     of_method,
     value,
 )
+from holdfast.report.reproductions.presentation import Reading
 
 _SAME = 0.01  # promises that differ by less, relatively, count as the same
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """A sentence about one method, or about all together.
-
-    Args:
-        lead: What it speaks of.
-        text: The sentences.
-        colour: Number of the method's colour; None for all together.
-    """
-
-    lead: str
-    text: str
-    colour: int | None = None
 
 
 def readings(evidence: Evidence) -> list[Reading]:

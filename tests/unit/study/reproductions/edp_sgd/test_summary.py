@@ -4,8 +4,8 @@ import pytest
 from tests.reproducing import NOISES, SEEDS, flat, promise, records, rising
 
 from holdfast.core.evidence import Evidence
-from holdfast.report.reproductions import cells
-from holdfast.study.reproductions.summary import summarise, trimmed
+from holdfast.report.reproductions.edp_sgd import cells
+from holdfast.study.reproductions.edp_sgd.summary import summarise, trimmed
 
 
 @pytest.fixture(scope="module")
