@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.cli.frame import Commands, command
 from holdfast.cli.run import CONTRADICTED
-from holdfast.cli.terminal import output
+from holdfast.cli.terminal import findings, output
 from holdfast.cli.terminal.progress import shown
 
 if TYPE_CHECKING:
-    from holdfast.core.evidence import Estimate, Evidence
     from holdfast.study.auditing import AuditPlan
 
 _TEXT = """\
@@ -23,10 +22,15 @@ in the run's record, so `holdfast report` shows it. Members are the training
 examples, non-members the test examples. Attacks such as lira, rmia and
 shadow-classifier need shadow models: trainings like that of the run, on other
 halves of the data. Their scores are kept in the run, and an interrupted audit goes
-on where it stopped.
+on where it stopped. `canary` and `inversion` look for secrets that the study planted
+(secrets in [audit]): how likely the model finds each among all that it might be, and
+whether a search through the open model completes it. `gradient` reads the updates
+that clients would send if the training went on in federated rounds.
 
   holdfast audit study/runs/dp-sgd
   holdfast audit study/runs/dp-sgd --attack lira --attack rmia --shadow-models 16
+  holdfast audit study/runs/dp-sgd --attack canary --attack inversion
+  holdfast audit study/runs/dp-sgd --attack gradient
   holdfast audit study/runs/dp-sgd --attack loss-threshold --level 0.99 --json
   holdfast audit plan --epsilon 4 --delta 1e-5 --canaries 1000
 """
@@ -51,6 +55,7 @@ def add(commands: Commands[Any]) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="a run's folder, or its id in the folder `runs`")
     parser.add_argument("--attack", action="append", metavar="NAME", help="an attack by name or path; may be repeated (loss-threshold)")
     parser.add_argument("--shadow-models", type=int, default=0, metavar="N", help="train N for attacks such as lira; kept in the run")
+    parser.add_argument("--most-fills", type=int, metavar="N", help="enumerate so many fills of a secret at most, else draw (a million)")
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="confidence of intervals and verdict (default: 0.95)")
     parser.add_argument("--records", type=int, default=0, metavar="N", help="list so many members at most risk, by hash (default: 0)")
     parser.add_argument("--data", metavar="SOURCE", help="where the data are now (default: what the record says)")
@@ -69,53 +74,17 @@ def run(args: argparse.Namespace) -> int:
     from holdfast.study.auditing import PHASES, SHADOW_PHASES, AttackSettings, audit_stored
 
     attacks = tuple(args.attack or ["loss-threshold"])
-    settings = AttackSettings(attacks=attacks, shadow_models=args.shadow_models, level=args.level, records=args.records)
+    settings = AttackSettings(
+        attacks=attacks, shadow_models=args.shadow_models, level=args.level, records=args.records, most_fills=args.most_fills
+    )
     with shown(SHADOW_PHASES if args.shadow_models else PHASES) as progress:
         found = audit_stored(args.folder, settings=settings, source=args.data, on_progress=progress)
     contradicted = any(verdict.outcome == "contradicted" for verdict in found.verdicts)
     if args.json:
         output.document({"contradicted": contradicted, "evidence": found.to_json()})
     else:
-        output.lines(*_words(found), f"draw the page again: holdfast report {args.folder}")
+        output.lines(*findings.words(found), f"draw the page again: holdfast report {args.folder}")
     return CONTRADICTED if contradicted else 0
-
-
-_FIGURES = {
-    "AUC": ("membership_auc", None),
-    "TPR at FPR .1": ("tpr_at_fpr", 0.1),
-    "at .01": ("tpr_at_fpr", 0.01),
-    "at .001": ("tpr_at_fpr", 0.001),
-    "advantage": ("membership_advantage", None),
-    "epsilon at least": ("epsilon_lower_bound", None),
-}
-"""The columns of the table of attacks: name and false positive rate of the estimate."""
-
-
-def _words(found: Evidence) -> list[str]:
-    """A row for each attack, a line for each other figure, and the verdict."""
-    whole = [one for one in found.estimates if not {"group", "record"} & one.conditions.keys()]  # the page has the others
-    figures = {(one.conditions.get("attack"), one.name, one.conditions.get("fpr")): one for one in whole}
-    attacks = [str(one.conditions["attack"]) for one in whole if one.name == "membership_auc"]
-    rows = [[attack, *(_cell(figures[attack, *figure]) for figure in _FIGURES.values())] for attack in attacks]
-    lines = [output.table(rows, heads=["attack", *_FIGURES])] if rows else []
-    tabled = {name for name, _ in _FIGURES.values()}
-    lines += [_line(one) for one in whole if one.name not in tabled]
-    if any(one.missing and "not resolvable" in one.missing for one in whole):
-        lines.append("not resolvable: too few non-members for that false positive rate; the page says how many would do")
-    verdicts = [f"{verdict.subject}: {verdict.outcome}. {verdict.reason}" for verdict in found.verdicts]
-    return [*lines, *(verdicts or ["no promise to test: the run was trained without noise"])]
-
-
-def _cell(one: Estimate) -> str:
-    if one.value is None:
-        return "not resolvable" if one.missing and one.missing.startswith("not resolvable") else "-"
-    return f"{one.value:.3g}" + ("" if one.interval is None else f" [{one.interval.low:.3g}, {one.interval.high:.3g}]")
-
-
-def _line(one: Estimate) -> str:
-    attack, attribute = one.conditions.get("attack"), one.conditions.get("attribute")
-    name = one.name.replace("_", " ") + ("" if attribute is None else f" by {attribute}") + ("" if attack is None else f" ({attack})")
-    return f"{name}: {one.missing if one.value is None else _cell(one)}"
 
 
 def run_plan(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`holdfast reproduce`: does a study of a published question again, over levels of noise and seeds."""
+"""`holdfast reproduce`: does a study of a published question again, over a grid of settings and seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from holdfast.cli.terminal.progress import shown
 from holdfast.core.processes import place
 
 if TYPE_CHECKING:
-    from holdfast.core.evidence import Estimate
+    from holdfast.report.reproductions import Presentation
     from holdfast.study.reproductions import Reproduction, Work
 
 _TEXT = """\
@@ -25,19 +25,27 @@ and several seeds, attacks every one, and draws promised against measured privac
 with their rank correlation and its interval. After Dupuy et al. (arXiv 2107.14586);
 their tables were not at hand, so this is no reproduction of their figures.
 
+canary-extraction: does an attacker complete planted secrets, and does a combination of
+defences remove the risk? Plants secrets in the training data, trains with dropout, early
+stopping, character embeddings, these together and DP-SGD over several seeds, searches for
+the secrets, and holds what accuracy says against their exposure. After Parikh et al.
+(arXiv 2203.13920), likewise without their tables.
+
   holdfast reproduce edp-sgd --quick
   holdfast reproduce edp-sgd --out somewhere/else --resume
-  holdfast reproduce edp-sgd --data snips:FOLDER
+  holdfast reproduce canary-extraction --quick
+  holdfast reproduce canary-extraction --data snips:FOLDER
 """
 
 
 def add(commands: Commands[Any]) -> None:
     """Describes the arguments."""
     parser = command(commands, "reproduce", run=run, help="do a study of a published question again", text=_TEXT)
-    parser.add_argument("study", metavar="STUDY", help="which study: edp-sgd")
+    parser.add_argument("study", metavar="STUDY", help="which study: edp-sgd, or canary-extraction")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where runs and report go (default: the study's name)")
-    parser.add_argument("--quick", action="store_true", help="fewer levels and a smaller model: within three minutes on two cores")
+    parser.add_argument("--quick", action="store_true", help="a smaller grid and model: on two cores within three minutes (edp-sgd) or ten")
     parser.add_argument("--resume", action="store_true", help="keep finished runs and go on with an unfinished one")
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs to train at once (default: one for each core; one for edp-sgd)")
     parser.add_argument("--data", metavar="SOURCE", help="data with intents and slots, such as snips:FOLDER (default: embedded ones)")
 
 
@@ -51,22 +59,24 @@ def run(args: argparse.Namespace) -> int:
     if not place().first:
         run_study(grid.plan, out, resume=args.resume, page=False)
         return 0
-    sys.stderr.write(_beforehand(work_of(grid, out)) + "\n")
+    jobs = grid.study.jobs if args.jobs is None else args.jobs
+    sys.stderr.write(_beforehand(work_of(grid, out), jobs=jobs) + "\n")
     with shown(phases(grid.plan)) as progress:
-        found = reproduce(grid, out, command=shlex.join(args.words), resume=args.resume, on_progress=progress)
+        found = reproduce(grid, out, command=shlex.join(args.words), resume=args.resume, jobs=jobs, on_progress=progress)
     if args.json:
         output.document(_document(found))
     else:
-        output.lines(*_words(found))
+        output.lines(*_words(found, grid.study.presentation))
     return CONTRADICTED if found.contradicted else 0
 
 
-def _beforehand(work: Work) -> str:
+def _beforehand(work: Work, *, jobs: int) -> str:
     """How many trainings, and about how long."""
     if work.finished == work.trainings:
         return f"{work.trainings} trainings, all of them done; what is left is to draw the page"
-    minutes = max(1, round(work.seconds / 60))
-    takes = f"about {minutes} minute{'s' if minutes > 1 else ''} where no other program wants the core"
+    minutes = max(1, round(work.seconds / max(1, jobs) / 60))
+    at_once = f", {jobs} at a time" if jobs > 1 else ""
+    takes = f"about {minutes} minute{'s' if minutes > 1 else ''}{at_once}, where no other program wants the cores"
     return f"{work.trainings} trainings" + (f", {work.finished} of them done; the rest takes {takes}" if work.finished else f", {takes}")
 
 
@@ -75,33 +85,11 @@ def _document(found: Reproduction) -> dict[str, Any]:
     return {"contradicted": found.contradicted, "report": files, "evidence": found.summary.to_json()}
 
 
-def _words(found: Reproduction) -> list[str]:
+def _words(found: Reproduction, shown: Presentation) -> list[str]:
     """A row for each cell, what the numbers say, what they do not, and the file to open."""
-    from holdfast.report.reproductions import STATEMENT, cells, readings
-
     summary = found.summary
-    rows = [[one.subject, *(_cell(summary.estimate(name, one.subject)) for name in _COLUMNS)] for one in cells(summary)]
-    lines = [output.table(rows, heads=["cell", *_COLUMNS.values()]), ""]
-    lines += [f"{one.lead} {one.text}" for one in readings(summary)]
+    lines = [output.table(shown.printed_cells(summary), heads=["cell", *shown.columns.values()]), ""]
+    lines += [f"{one.lead} {one.text}" for one in shown.readings(summary)]
     broken = [verdict for record in found.records for verdict in record.evidence.verdicts if verdict.outcome == "contradicted"]
     lines += [f"{verdict.subject}: {verdict.outcome}. {verdict.reason}" for verdict in broken]
-    return [*lines, "", STATEMENT, f"open {found.files.html}"]
-
-
-_COLUMNS = {
-    "epsilon": "epsilon",
-    "epsilon_naive": "naive (unproved)",
-    "membership_auc": "AUC",
-    "membership_advantage": "advantage",
-    "intent_accuracy": "intent accuracy",
-    "seconds_per_epoch": "s/epoch",
-    "seconds_per_epoch_ratio": "x non-private",
-}
-
-
-def _cell(estimate: Estimate | None) -> str:
-    if estimate is None or estimate.value is None:
-        return "-"
-    interval = estimate.interval
-    band = f" [{interval.low:.3f}, {interval.high:.3f}]" if interval is not None and estimate.name == "membership_auc" else ""
-    return f"{estimate.value:.3g}{band}"
+    return [*lines, "", shown.statement, f"open {found.files.html}"]

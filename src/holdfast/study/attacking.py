@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from holdfast import catalog
 from holdfast.audit import Scores, audit
 from holdfast.audit.auditing import Attack
+from holdfast.audit.canaries import SecretTables
+from holdfast.audit.probes import RoundAttack, SecretAttack
 from holdfast.audit.shadow.membership import ShadowAttack
 from holdfast.core.access import min_count_of
 from holdfast.core.claim import PrivacyClaim
@@ -17,52 +18,9 @@ from holdfast.core.errors import InputError
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, silent
 from holdfast.core.randomness import Streams
-from holdfast.data import CoinCanaries, Dataset, DataSplits, coin_canaries
-from holdfast.models import ModelSettings
-from holdfast.study.plan import AuditTable
+from holdfast.data import Dataset
+from holdfast.study.planting import AuditedData
 from holdfast.study.shadowing import Pool, Recipe, shadow_models
-
-
-@dataclass(frozen=True, eq=False)
-class AuditedData:
-    """The data of a run, and the canaries among its training rows.
-
-    Args:
-        data: What the model is trained on, and what is held out.
-        canaries: Those that were planted; None without any.
-    """
-
-    data: DataSplits
-    canaries: CoinCanaries | None = None
-
-    @property
-    def real(self) -> DataSplits:
-        """The same without canaries: what membership is asked about."""
-        return self.data if self.canaries is None else replace(self.data, train=self.canaries.rest)
-
-
-def planted(data: DataSplits, table: AuditTable, settings: Sequence[ModelSettings]) -> AuditedData:
-    """Plants the canaries that a study asks for.
-
-    The coins follow from `canary_seed` alone, so an audit of a stored run finds them again.
-
-    Args:
-        data: As they were loaded.
-        table: What the study asks for.
-        settings: Of the models that are trained on the data. Which words a model knows must not tell the coins, so all must ask
-            for a word equally often.
-
-    Raises:
-        InputError: If the data cannot have so many canaries, or the models differ in that.
-    """
-    if not table.canaries:
-        return AuditedData(data)
-    asked = {int(getattr(one, "min_count", 1)) for one in settings}
-    if len(asked) > 1:
-        raise InputError(f"the models of the runs have min_count {', '.join(map(str, sorted(asked)))}; with canaries give all the same")
-    streams = Streams.from_seed(table.canary_seed).child("canaries")
-    canaries = coin_canaries(data.train, count=table.canaries, kind=table.canary_kind, streams=streams, min_count=max(asked))
-    return AuditedData(replace(data, train=canaries.train), canaries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +33,7 @@ class AttackSettings:
         level: Confidence of the intervals, and of the verdict over all tests together, in (0, 1).
         records: How many of the members at most risk to list, by hash; the list concerns persons.
         seed: Of the choice of rows and of the shadow models.
+        most_fills: Fills of a planted secret that are enumerated at most; None for a million. Of larger spaces some are drawn.
 
     Raises:
         InputError: For an attack that is unknown or named twice, a level outside (0, 1), fewer than 0 records, or a number of
@@ -86,6 +45,7 @@ class AttackSettings:
     level: float = 0.95
     records: int = 0
     seed: int = 0
+    most_fills: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
@@ -109,6 +69,25 @@ class AttackSettings:
     def resolved(self) -> list[Any]:
         """The attacks themselves."""
         return [catalog.resolve("attack", name) for name in self.attacks]
+
+    def check_secrets(self, planted: bool, *, who: str) -> None:
+        """Refuses attacks on planted secrets where none are planted.
+
+        Args:
+            planted: Whether there are any.
+            who: What is attacked, for the error.
+
+        Raises:
+            InputError: Naming the attack, and how secrets are planted.
+        """
+        if planted:
+            return
+        looking = [name for name, attack in zip(self.attacks, self.resolved(), strict=True) if isinstance(attack, SecretAttack)]
+        if looking:
+            raise InputError(
+                f"{who}: attack {looking[0]!r} looks for planted secrets, and there are none; plant some before training, such as "
+                '[audit] secrets = [{ pattern = "pin", length = 4, repetitions = 10 }]'
+            )
 
 
 def attack_model(
@@ -136,8 +115,39 @@ def attack_model(
 
     Returns:
         What was found, with one verdict on the promise if there is one.
+
+    Raises:
+        InputError: For an attack on secrets where none were planted.
     """
-    attacks, real = settings.resolved(), audited.real
+    settings.check_secrets(audited.secrets is not None, who=subject)
+    tables = SecretTables(fitted) if settings.most_fills is None else SecretTables(fitted, most=settings.most_fills)
+    found = _membership(
+        fitted, recipe, audited, tables, settings=settings, claim=claim, subject=subject, folder=folder, on_progress=on_progress
+    )
+    streams = Streams.from_seed(settings.seed).child("attacks")
+    for name, attack in zip(settings.attacks, settings.resolved(), strict=True):
+        if isinstance(attack, SecretAttack) and audited.secrets is not None:
+            found += attack(fitted, audited.secrets.secrets, subject=subject, streams=streams.child(name), tables=tables)
+        elif isinstance(attack, RoundAttack):
+            real = audited.real  # the validation part stands in for text that anyone may have
+            found += attack(fitted, clients_data=real.train, public=real.validation, subject=subject, streams=streams.child(name))
+    return replace(found, notes=tuple(dict.fromkeys(found.notes)))
+
+
+def _membership(
+    fitted: Any,
+    recipe: Recipe,
+    audited: AuditedData,
+    tables: SecretTables,
+    *,
+    settings: AttackSettings,
+    claim: PrivacyClaim | None,
+    subject: str,
+    folder: Path,
+    on_progress: OnProgress,
+) -> Evidence:
+    """Who was a member, by the rows, by canaries and by planted secrets: all that tests the promise, with one verdict on it."""
+    attacks, real = [one for one in settings.resolved() if not isinstance(one, SecretAttack | RoundAttack)], audited.real
     members, nonmembers = real.train, real.test
     if any(isinstance(attack, ShadowAttack) for attack in attacks):
         pool = Pool.of(real, min_count=min_count_of(fitted), seed=settings.seed)
@@ -151,7 +161,7 @@ def attack_model(
             on_progress=on_progress,
         )
         attacks = [attack(shadows) if isinstance(attack, ShadowAttack) else _among(attack, pool) for attack in attacks]
-    if not attacks and audited.canaries is None:
+    if not attacks and audited.canaries is None and audited.secrets is None:
         return Evidence()
     return audit(
         fitted,
@@ -163,6 +173,8 @@ def attack_model(
         level=settings.level,
         records=settings.records,
         canaries=audited.canaries,
+        secrets=() if audited.secrets is None else audited.secrets.secrets,
+        tables=tables,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from holdfast import catalog, models
 from holdfast.audit.bounds import METHODS, AuditPlan
@@ -17,10 +18,12 @@ from holdfast.core.errors import RunError
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.data import Dataset, load_data
+from holdfast.models import Featuriser, Labels
 from holdfast.models.registry import LoadedModel
 from holdfast.runs import RunFolder, RunRecord, RunStore
-from holdfast.study.attacking import AttackSettings, AuditedData, attack_model, planted
+from holdfast.study.attacking import AttackSettings, attack_model
 from holdfast.study.plan import AuditTable, StudyPlan
+from holdfast.study.planting import AuditedData, planted
 from holdfast.study.shadowing import PHASE, Recipe
 from holdfast.study.steps import make_mechanism
 from holdfast.tasks import EncodedDataset, Prediction, Task
@@ -66,17 +69,37 @@ class StoredRun:
     _encoded: dict[str, EncodedDataset] = field(default_factory=dict, repr=False)
 
     @property
+    def module(self) -> nn.Module:
+        """The model itself."""
+        return self.model.module
+
+    @property
+    def featuriser(self) -> Featuriser:
+        """What makes its input of words."""
+        return self.model.featuriser
+
+    @property
+    def labels(self) -> Labels:
+        """What it chooses from."""
+        return self.model.labels
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return torch.device("cpu")
+
+    @property
     def claim(self) -> PrivacyClaim | None:
         """The promise, or None where there is none."""
         return next((claim for claim in self.record.evidence.claims if claim.subject == self.record.name), None)
 
     def losses(self, data: Dataset) -> NDArray[np.float64]:
         """The loss of each example, (n,), in nats, in evaluation mode."""
-        return evaluation.losses(self.task, self.model.module, self._as_seen(data), device=torch.device("cpu"))
+        return evaluation.losses(self.task, self.model.module, self._as_seen(data), device=self.device)
 
     def predict(self, data: Dataset) -> list[Prediction]:
         """What the model predicts for each example."""
-        return evaluation.predictions(self.task, self.model.module, self._as_seen(data), device=torch.device("cpu"))
+        return evaluation.predictions(self.task, self.model.module, self._as_seen(data), device=self.device)
 
     @property
     def vocabulary_min_count(self) -> int | None:
@@ -90,7 +113,7 @@ class StoredRun:
 
     def confidences(self, data: Dataset) -> NDArray[np.float64]:
         """How sure the model is of each example, (n, F), in evaluation mode; see `core.access.Confidences`."""
-        return evaluation.confidences(self.task, self.model.module, self._as_seen(data), device=torch.device("cpu"))
+        return evaluation.confidences(self.task, self.model.module, self._as_seen(data), device=self.device)
 
     def recipe(self) -> Recipe:
         """How it was trained, read off the record."""
@@ -153,7 +176,7 @@ def audit_stored(
     """Attacks a finished run and puts what was found into its record, in place of what earlier attacks found.
 
     Members are the training examples, non-members the test examples; with shadow models as many of the ones as of the others.
-    A run that was trained with canaries is audited by them too.
+    A run that was trained with canaries is audited by them too, and secrets that were planted are ranked.
 
     Args:
         path: The run's folder, or its id in the folder `runs`.

@@ -16,8 +16,8 @@ from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.data import DataSplits, load_data
 from holdfast.report import ReportFiles, write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write
-from holdfast.study.attacking import AuditedData, planted
 from holdfast.study.plan import RunPlan, StudyPlan
+from holdfast.study.planting import AuditedData, planted
 from holdfast.study.steps import attack_run, make_mechanism, resolved, share_run, train_run
 from holdfast.training.distributed import Group, joined
 
@@ -64,7 +64,7 @@ def run_study(
     text: str = "",
     command: str = "",
     resume: bool = False,
-    only: str | None = None,
+    only: str | Sequence[str] | None = None,
     report: bool = True,
     page: bool = True,
     on_progress: OnProgress = silent,
@@ -79,7 +79,7 @@ def run_study(
         text: The study file itself, kept beside the results.
         command: What was typed, for the record.
         resume: Take finished runs as they are and go on with an unfinished one; without it a folder with runs is refused.
-        only: The name of one run to train, leaving the others out.
+        only: The name of one run to train, or the names of several, leaving the others out.
         report: Attack the models and write the report; else only train and evaluate.
         page: Draw the page of the report; a study that draws a page of its own turns this off.
         on_progress: Told all the way.
@@ -92,9 +92,7 @@ def run_study(
         StudyError: If `only` names no run.
         HoldfastError: Whatever loading, training or attacking raises.
     """
-    chosen = tuple(run for run in plan.run if only in (None, run.name))
-    if not chosen:
-        raise StudyError(f"there is no run {only!r} in the study; {nearest(str(only), [run.name for run in plan.run])}")
+    chosen = _chosen(plan, only)
     with joined() as group:
         if not group.first:
             return _follow(plan, chosen, group, resume=resume)
@@ -105,6 +103,16 @@ def run_study(
             return replace(result, report=write_report(out / REPORT, *result.records, title=plan.title, study=text))
 
 
+def _chosen(plan: StudyPlan, only: str | Sequence[str] | None) -> tuple[RunPlan, ...]:
+    if only is None:
+        return plan.run
+    wanted, known = [only] if isinstance(only, str) else list(only), [run.name for run in plan.run]
+    for name in wanted:
+        if name not in known:
+            raise StudyError(f"there is no run {name!r} in the study; {nearest(name, known)}")
+    return tuple(run for run in plan.run if run.name in wanted)
+
+
 def _lead(
     plan: StudyPlan, chosen: Sequence[RunPlan], out: Path, *, text: str, command: str, resume: bool, attack: bool, on_progress: OnProgress
 ) -> StudyResult:
@@ -112,24 +120,24 @@ def _lead(
     for run in chosen:
         _check_folder(plan, run, out, resume=resume)
     with _phase("data", on_progress):
-        audited = _data(plan)
+        data = _StudyData(plan)
     for run in chosen:  # a batch larger than the data, say, is found before hours of training, not between them
-        make_mechanism(plan, run, audited.data.train)
+        make_mechanism(plan, run, data.of(run).data.train)
     atomic_write(out / STUDY, text)
     with _threads(plan.threads):
         records = tuple(
-            _one(plan, run, audited, out, command=command, resume=resume, attack=attack, on_progress=on_progress) for run in chosen
+            _one(plan, run, data.of(run), out, command=command, resume=resume, attack=attack, on_progress=on_progress) for run in chosen
         )
     return StudyResult(records, None)
 
 
 def _follow(plan: StudyPlan, chosen: Sequence[RunPlan], group: Group, *, resume: bool) -> StudyResult:
     """What every other process does: its share of each training, and nothing else."""
-    data = _data(plan).data
+    data = _StudyData(plan)
     with _threads(plan.threads):
         for run in chosen:
             if group.agree(False):
-                share_run(plan, run, data, resume=resume)
+                share_run(plan, run, data.of(run).data, resume=resume)
     return StudyResult((), None)
 
 
@@ -140,7 +148,7 @@ def _one(
     if resume:
         folder.tidy()
     finished = _finished(folder, audited.data) if resume else None
-    kept = finished is not None and bool(finished.evidence.verdicts or finished.evidence.estimate("membership_auc") or not attack)
+    kept = finished is not None and (attacked(finished.evidence) or not attack)
     if not Group.current().agree(not kept):
         assert finished is not None
         on_progress(Progress(phase=f"train {run.name}", done=1, total=1, note="kept"))
@@ -155,8 +163,23 @@ def _one(
     return record
 
 
-def _data(plan: StudyPlan) -> AuditedData:
-    return planted(load_data(plan.data.source, **plan.data.options), plan.audit, [plan.model_settings(run) for run in plan.run])
+class _StudyData:
+    """The data of a study, with what is planted for each run: for most runs the same, for one with secrets of its own another."""
+
+    def __init__(self, plan: StudyPlan) -> None:
+        self._plan = plan
+        self._loaded = load_data(plan.data.source, **plan.data.options)
+        self._common = planted(self._loaded, plan.audit, [plan.model_settings(run) for run in plan.run])
+
+    def of(self, run: RunPlan) -> AuditedData:
+        """The data of a run; those with secrets of their own are made anew each time, so that a grid does not keep them all."""
+        table = self._plan.audit_of(run)
+        return self._common if table == self._plan.audit else planted(self._loaded, table, [self._plan.model_settings(run)])
+
+
+def attacked(evidence: Evidence) -> bool:
+    """Whether a run was attacked already: its evidence holds a verdict, or what an attack found."""
+    return bool(evidence.verdicts) or any({"attack", "canaries"} & one.conditions.keys() for one in evidence.estimates)
 
 
 def _check_folder(plan: StudyPlan, run: RunPlan, out: Path, *, resume: bool) -> None:

@@ -71,10 +71,42 @@ class TrainingPlan(_Table):
     engine: str | None = None
     checkpoint_every: int | None = None
     evaluate_every: int | None = None
+    patience: int | None = None
+
+
+class SecretTable(_Table):
+    """A secret to plant: a known sentence with unknown words, ``{ pattern = "pin", length = 4, repetitions = 10 }``.
+
+    Args:
+        pattern: "call", "pin" or "color"; with a template, the name to call it by.
+        length: Unknown words; a template says it by itself.
+        repetitions: How often it stands in the training data; 0 for a control that is never planted.
+        template: A sentence of one's own with ``{}`` for each unknown word, such as "the safe opens with {} {} {}".
+        candidates: Words that an unknown one may be; those of the pattern by default, digits as words with a template.
+        label: Of the sentence.
+        slot: Of the unknown words.
+    """
+
+    pattern: str
+    length: int | None = Field(default=None, ge=1)
+    repetitions: int = Field(ge=0)
+    template: str | None = None
+    candidates: tuple[str, ...] | None = None
+    label: str = "canary"
+    slot: str = "canary"
+
+    @model_validator(mode="after")
+    def _says_its_length_once(self) -> Self:
+        if (self.length is None) == (self.template is None):
+            raise ValueError(f"secret {self.pattern!r}: give length, or a template that shows it, not both")
+        return self
 
 
 class RunPlan(TrainingPlan):
-    """``[[run]]``: one training; its keys override those of ``[training]``, and ``model = {...}`` those of ``[model]``."""
+    """``[[run]]``: one training; its keys override those of ``[training]``, and ``model = {...}`` those of ``[model]``.
+
+    `secrets` and `secret_seed` override those of ``[audit]``. `cell` says for people and for summaries where in a grid the run stands.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     mechanism: MechanismName
@@ -96,6 +128,9 @@ class RunPlan(TrainingPlan):
     noise_decay_rate: float | None = None
     noise_hardening: str | None = None
     model: dict[str, Any] = Field(default_factory=dict)
+    secrets: tuple[SecretTable, ...] | None = None
+    secret_seed: int | None = Field(default=None, ge=0)
+    cell: dict[str, str | int | float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_mechanism(self) -> Self:
@@ -132,15 +167,22 @@ class AuditTable(_Table):
         attacks: Names or dotted paths of attacks.
         shadow_models: How many shadow models those of them get that need any; each costs about as much as the run.
         canaries: How many canaries are made, each of which is trained on if a fair coin says so; 0 for none.
-        canary_kind: "label-noise" or "random-words"; see `coin_canaries`.
+        canary_kind: "label-noise", "random-words" or, for models with a public vocabulary, "new-token"; see `coin_canaries`.
         canary_seed: Of canaries and coins.
+        secrets: Sentences with unknown words that are planted in the training data; how likely the model finds each is then measured.
+        secret_seed: Of the unknown words and of where they are planted.
+        most_fills: Of how many fills of a secret the loss is taken at most; where there are more, the rank is estimated from some
+            that are drawn. None for a million.
     """
 
     attacks: tuple[str, ...] = ("loss-threshold",)
     shadow_models: int = 0
     canaries: int = Field(default=0, ge=0)
-    canary_kind: Literal["label-noise", "random-words"] = "label-noise"
+    canary_kind: Literal["label-noise", "random-words", "new-token"] = "label-noise"
     canary_seed: int = Field(default=0, ge=0)
+    secrets: tuple[SecretTable, ...] = ()
+    secret_seed: int = Field(default=0, ge=0)
+    most_fills: int | None = Field(default=None, ge=0)
 
 
 class StudyPlan(_Table):
@@ -184,14 +226,21 @@ class StudyPlan(_Table):
         own = getattr(run, key)
         return getattr(self.training, key) if own is None else own
 
+    def audit_of(self, run: RunPlan) -> AuditTable:
+        """How the model of a run is attacked: ``[audit]`` with the run's own secrets."""
+        own = {key: value for key in ("secrets", "secret_seed") if (value := getattr(run, key)) is not None}
+        return self.audit.model_copy(update=own)
+
     def training_settings(self, run: RunPlan) -> TrainingSettings:
         """Optimiser and the like of a run."""
         keys = [f.name for f in fields(TrainingSettings)]
         return TrainingSettings(**{key: value for key in keys if (value := self.setting(run, key)) is not None})
 
     def model_settings(self, run: RunPlan) -> models.ModelSettings:
-        """Settings of the model of a run: those of ``[model]`` with its own on top."""
-        return models.settings(self.model.name, {**self.model.options, **run.model})
+        """Settings of the model of a run: those of ``[model]`` with its own on top, or its own alone where it names another model."""
+        own = dict(run.model)
+        name = own.pop("name", None)
+        return models.settings(self.model.name, {**self.model.options, **own}) if name is None else models.settings(name, own)
 
 
 def read_plan(path: Path) -> StudyPlan:
@@ -236,12 +285,15 @@ def _check_parts(plan: StudyPlan, origin: str) -> None:
     """Has every part look at its own options now, not after the run before it has trained."""
     from holdfast.data import load_data
     from holdfast.study.attacking import AttackSettings
+    from holdfast.study.planting import patterns_of
 
     _check_options(f"{origin}: [data]", plan.data.options, load_data)
     _check_options(f"{origin}: [task]", plan.task.options, catalog.resolve("task", plan.task.name))
     catalog.resolve("task", plan.task.name)(**plan.task.options)
-    AttackSettings(attacks=plan.audit.attacks, shadow_models=plan.audit.shadow_models)
+    settings = AttackSettings(attacks=plan.audit.attacks, shadow_models=plan.audit.shadow_models)
     for run in plan.run:
+        settings.check_secrets(bool(plan.audit_of(run).secrets), who=f"run {run.name!r}")
+        patterns_of(plan.audit_of(run))
         plan.training_settings(run)
         plan.model_settings(run)
         if run.mechanism == "dp-sgd":
@@ -267,11 +319,11 @@ def _with_paths_from(plan: StudyPlan, folder: Path) -> StudyPlan:
     """Takes the paths of a study file from its own folder, wherever the command was started."""
 
     def anchored(options: Mapping[str, Any]) -> dict[str, Any]:
-        vectors = options.get("vectors")
-        return dict(options) if vectors is None else {**options, "vectors": str(folder / vectors)}
+        paths = {"vectors": str(folder / options["vectors"])} if options.get("vectors") is not None else {}
+        return {**options, **paths, **({"name": _anchored(options["name"], folder)} if "name" in options else {})}
 
     data = DataPlan(**{**plan.data.model_dump(), "source": _anchored(plan.data.source, folder)})
-    model = ModelPlan(**{**anchored(plan.model.model_dump()), "name": _anchored(plan.model.name, folder)})
+    model = ModelPlan(**anchored(plan.model.model_dump()))
     runs = tuple(run.model_copy(update={"model": anchored(run.model)}) for run in plan.run)
     return plan.model_copy(update={"data": data, "model": model, "run": runs})
 
@@ -291,7 +343,7 @@ def _worded(item: Mapping[str, Any]) -> str:
     place = item["loc"]
     where = ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
     if item["type"] == "extra_forbidden":
-        table = _TABLES[place[0]] if len(place) > 1 else StudyPlan
+        table = SecretTable if "secrets" in place[:-1] else _TABLES[place[0]] if len(place) > 1 else StudyPlan
         return f"unknown key {where!r}; {nearest(str(place[-1]), table.model_fields)}"
     if item["type"] == "missing":
         return f"the key {where!r} is missing"

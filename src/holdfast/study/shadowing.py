@@ -181,7 +181,7 @@ class OneByOne:
                 DataSplits(f"{mine.name} shadow {model}", mine, few, few),
                 mechanism=_made_for(recipe.mechanism, mine),
                 model=recipe.model,
-                settings=replace(recipe.training, evaluate_every=0),
+                settings=_without_validation(recipe.training),
                 seed=Streams.from_seed(self.seed).integer("shadow model", model),
                 encoding=recipe.encoding,
             )
@@ -223,7 +223,7 @@ class Together:
             model=recipe.model,
             featuriser=encoding.featuriser,
             labels=encoding.labels,
-            settings=recipe.training,
+            settings=_without_validation(recipe.training),
             epochs=recipe.mechanism.steps / sampler.steps_per_epoch,
             batch_size=sampler.batch_size,
             seeds=[Streams.from_seed(self.seed).integer("shadow model", model) for model in models],
@@ -301,6 +301,11 @@ class _Told:
         words = f"{self._finished} of {self._of} finished" + (f"; {note}" if note else "")
         done = round(100 * (self._finished + more))
         self._on_progress(Progress(phase=PHASE, done=done, total=100 * self._of, note=words))
+
+
+def _without_validation(settings: TrainingSettings) -> TrainingSettings:
+    """The same settings without a look at validation data: shadow models of a run that stopped early train its whole plan."""
+    return replace(settings, evaluate_every=0, patience=None)
 
 
 def _made_for(mechanism: Mechanism, data: Dataset) -> Mechanism:

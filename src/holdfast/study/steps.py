@@ -12,8 +12,9 @@ from holdfast.core.progress import OnProgress, silent
 from holdfast.data import Dataset, DataSplits
 from holdfast.privacy import Mechanism
 from holdfast.runs import RunFolder, RunRecord
-from holdfast.study.attacking import AttackSettings, AuditedData, attack_model
+from holdfast.study.attacking import AttackSettings, attack_model
 from holdfast.study.plan import CLIPPING_KEYS, RunPlan, StudyPlan
+from holdfast.study.planting import AuditedData
 from holdfast.study.shadowing import Recipe
 from holdfast.tasks import Task
 from holdfast.training import Encoding, FittedModel, new_record, train
@@ -98,7 +99,7 @@ def attack_run(
         encoding=Encoding(fitted.featuriser, fitted.labels),
         data=audited.data,
     )
-    settings = AttackSettings(attacks=plan.audit.attacks, shadow_models=plan.audit.shadow_models)
+    settings = AttackSettings(attacks=plan.audit.attacks, shadow_models=plan.audit.shadow_models, most_fills=plan.audit.most_fills)
     return attack_model(
         fitted, recipe, audited, settings=settings, claim=fitted.claim, subject=fitted.name, folder=folder.path, on_progress=on_progress
     )
@@ -128,6 +129,11 @@ def resolved(plan: StudyPlan, run: RunPlan) -> dict[str, Any]:
         "model": plan.model_settings(run).describe(),
         "training": {key: plan.setting(run, key) for key in ("epochs", "batch_size", "seed")}
         | dict(plan.training_settings(run).describe()),
-        "run": run.model_dump(exclude_none=True),
-        "audit": plan.audit.model_dump(mode="json", exclude_defaults=True) | {"attacks": list(plan.audit.attacks)},
+        "run": _said(run),
+        "audit": plan.audit_of(run).model_dump(mode="json", exclude_defaults=True) | {"attacks": list(plan.audit.attacks)},
     }
+
+
+def _said(run: RunPlan) -> dict[str, Any]:
+    """What a run says of itself; a place in a grid is left out where it has none."""
+    return run.model_dump(mode="json", exclude_none=True, exclude=set() if run.cell else {"cell"})

@@ -7,13 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.extracting import DEFENCES, ladder, nothing
+from tests.extracting import records as secret_records
 from tests.reproducing import flat, records, rising
 
 import holdfast.study.reproductions as reproductions
 from holdfast.cli import main
 from holdfast.core.claim import Verdict
-from holdfast.study.reproductions import Reproduction, Work
-from holdfast.study.reproductions.summary import summarise
+from holdfast.study.reproductions import Reproduction, Work, study_of
+from holdfast.study.reproductions.edp_sgd.summary import summarise
 
 
 def result(leakage: Callable = rising) -> Reproduction:
@@ -52,8 +54,8 @@ def test_it_says_beforehand_how_much_is_to_do(asked: Callable, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("work", "words"),
     [
-        (Work(trainings=65, finished=0, seconds=610.0), "65 trainings, about 10 minutes where"),
-        (Work(trainings=65, finished=60, seconds=50.0), "65 trainings, 60 of them done; the rest takes about 1 minute where"),
+        (Work(trainings=65, finished=0, seconds=610.0), "65 trainings, about 10 minutes, where"),
+        (Work(trainings=65, finished=60, seconds=50.0), "65 trainings, 60 of them done; the rest takes about 1 minute, where"),
         (Work(trainings=65, finished=65, seconds=0.0), "65 trainings, all of them done"),
     ],
 )
@@ -128,3 +130,39 @@ def test_what_is_wrong_ends_with_two(words: list[str], message: str, asked: Call
     assert main(["reproduce", *words]) == 2
     assert message in capsys.readouterr().err
     assert not calls
+
+
+def extracted(knows: Callable) -> Reproduction:
+    files = SimpleNamespace(html=Path("out/reproduction.html"), evidence_json=Path("out/evidence.json"), table=Path("out/cells.csv"))
+    runs = secret_records(knows, controls=True)
+    return Reproduction(records=tuple(runs), summary=study_of("canary-extraction").summarise(runs), files=files)
+
+
+@pytest.mark.parametrize(
+    ("knows", "verdict"),
+    [(ladder, "No: the combination of defences does not remove the risk."), (nothing, "Yes, as far as this can see:")],
+)
+def test_canary_extraction_prints_a_row_for_each_cell_and_the_answer(
+    knows: Callable, verdict: str, asked: Callable, capsys: pytest.CaptureFixture[str]
+):
+    calls = asked(extracted(knows))
+    assert main(["reproduce", "canary-extraction", "--quick"]) == 0
+    shown = capsys.readouterr()
+    heads, *rows = shown.out.splitlines()[: 1 + 2 * len(DEFENCES)]
+    assert [head in heads for head in ("found", "exposure (bits)", "median rank", "epsilon")] == [True] * 4
+    assert [row.split()[0] for row in rows] == [f"n4-r{copies}-{defence}" for copies in (1, 10) for defence in DEFENCES]
+    (answer,) = (line for line in shown.out.splitlines() if line.startswith("Does the combination of defences remove the risk?"))
+    assert "By accuracy: " in answer
+    assert "By exposure: " in answer
+    assert verdict in answer
+    assert "Accuracy and exposure: " in shown.out
+    assert "(arXiv 2203.13920); their tables were not at hand" in shown.out
+    ((grid, out, _),) = calls
+    assert (grid.study.name, out) == ("canary-extraction", Path("canary-extraction"))
+    assert shown.err.startswith(f"{len(grid.plan.run)} trainings, about ")
+
+
+def test_an_unknown_study_names_the_nearest(asked: Callable, capsys: pytest.CaptureFixture[str]):
+    asked(result())
+    assert main(["reproduce", "canary-extracton"]) != 0
+    assert "did you mean 'canary-extraction'" in capsys.readouterr().err
