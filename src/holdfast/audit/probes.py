@@ -11,6 +11,7 @@ from holdfast.audit.gradients import audit_gradients
 from holdfast.audit.inversion import InversionSettings, invert_secrets
 from holdfast.core.access import OpenModel
 from holdfast.core.evidence import Evidence
+from holdfast.core.progress import OnProgress
 from holdfast.core.randomness import Streams
 from holdfast.data.dataset import Dataset
 from holdfast.data.secrets import Secret
@@ -37,14 +38,16 @@ class RoundAttack:
     """An attack on the updates that clients would send in federated rounds from this model on.
 
     Args:
-        read: Takes the model, and by name `clients_data`, `public`, `subject` and `streams`.
+        read: Takes the model, and by name `clients_data`, `public`, `subject`, `streams` and `on_progress`.
     """
 
     read: Callable[..., Evidence]
 
-    def __call__(self, model: OpenModel, *, clients_data: Dataset, public: Dataset, subject: str, streams: Streams) -> Evidence:
+    def __call__(
+        self, model: OpenModel, *, clients_data: Dataset, public: Dataset, subject: str, streams: Streams, on_progress: OnProgress
+    ) -> Evidence:
         """What it reads out of them."""
-        return self.read(model, clients_data=clients_data, public=public, subject=subject, streams=streams)
+        return self.read(model, clients_data=clients_data, public=public, subject=subject, streams=streams, on_progress=on_progress)
 
 
 def _inverting(settings: InversionSettings) -> SecretAttack:

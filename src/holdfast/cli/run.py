@@ -102,9 +102,10 @@ def _words(result: StudyResult) -> list[str]:
 
 
 def _columns(found: Evidence) -> list[str]:
-    """Epsilon, the scores of the task in their order, leakage, time."""
-    scores = [estimate.name for estimate in found.estimates if estimate.direction == "higher is better" and estimate.unit == "share"]
-    return ["epsilon", *dict.fromkeys(scores), "membership_auc", "seconds_per_epoch"]
+    """Epsilon, the scores of the task in their order, leakage, how likely planted secrets are found, time."""
+    shares = [one for one in found.estimates if one.direction == "higher is better" and one.unit == "share"]
+    scores = [one.name for one in shares if "attack" not in one.conditions]  # what an attack has wrong is no merit of the task
+    return ["epsilon", *dict.fromkeys(scores), "membership_auc", "secrets_p_value", "seconds_per_epoch"]
 
 
 def _cell(estimate: Estimate | None) -> str:

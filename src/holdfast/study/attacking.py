@@ -10,6 +10,7 @@ from holdfast import catalog
 from holdfast.audit import Scores, audit
 from holdfast.audit.auditing import Attack
 from holdfast.audit.canaries import SecretTables
+from holdfast.audit.canaries.tables import MOST
 from holdfast.audit.probes import RoundAttack, SecretAttack
 from holdfast.audit.shadow.membership import ShadowAttack
 from holdfast.core.access import min_count_of
@@ -111,7 +112,7 @@ def attack_model(
         claim: Its promise, or None.
         subject: Its run.
         folder: Of the run; the scores of shadow models are kept there.
-        on_progress: Told of every shadow model.
+        on_progress: Told of every shadow model, of the losses of a secret's fills, and of every round that is read.
 
     Returns:
         What was found, with one verdict on the promise if there is one.
@@ -120,7 +121,7 @@ def attack_model(
         InputError: For an attack on secrets where none were planted.
     """
     settings.check_secrets(audited.secrets is not None, who=subject)
-    tables = SecretTables(fitted) if settings.most_fills is None else SecretTables(fitted, most=settings.most_fills)
+    tables = SecretTables(fitted, most=MOST if settings.most_fills is None else settings.most_fills, on_progress=on_progress)
     found = _membership(
         fitted, recipe, audited, tables, settings=settings, claim=claim, subject=subject, folder=folder, on_progress=on_progress
     )
@@ -130,7 +131,8 @@ def attack_model(
             found += attack(fitted, audited.secrets.secrets, subject=subject, streams=streams.child(name), tables=tables)
         elif isinstance(attack, RoundAttack):
             real = audited.real  # the validation part stands in for text that anyone may have
-            found += attack(fitted, clients_data=real.train, public=real.validation, subject=subject, streams=streams.child(name))
+            own = streams.child(name)
+            found += attack(fitted, clients_data=real.train, public=real.validation, subject=subject, streams=own, on_progress=on_progress)
     return replace(found, notes=tuple(dict.fromkeys(found.notes)))
 
 

@@ -75,7 +75,8 @@ def rank_secrets(
         level: Coverage of the intervals of sampled ranks, and confidence of the lower bounds together.
         bound_level: Confidence of the lower bounds where it is another, as when several tests share one chance of error.
         streams: Randomness of the draws, independent of that of the secrets; from seed 0 where left out.
-        samples: Fills drawn for a pattern that has more than `tables.most`, at least 1.
+        samples: Fills drawn at most for a pattern that has more than `tables.most`, at least 1; never more than `tables.most` itself,
+            unless that is 0.
         tables: Losses that were enumerated before; made here where left out, up to a million fills of a pattern.
         on_progress: Told how far an enumeration is; an error that it raises stops it.
 
@@ -178,7 +179,8 @@ def _ranked(secret: Secret, tables: SecretTables, *, samples: int, level: float,
         truth = place_of(secret.places, secret.pattern)
         exposure = exact_exposure(table.every, truth=truth)
         return _Ranked(secret=secret, exposure=replace(exposure, level=level), truth=float(table.every[truth]), others=table.every)
-    drawn = random_fills(secret.pattern, count=samples, generator=streams.generator("fills"))
+    count = min(samples, tables.most or samples, secret.pattern.size - 1)
+    drawn = random_fills(secret.pattern, count=count, generator=streams.generator("fills"))
     losses = tables.fills(secret.pattern).losses(np.concatenate([[secret.places], drawn]))
     exposure = sampled_exposure(float(losses[0]), losses[1:], space=secret.pattern.size, tolerance=TOLERANCE, level=level)
     return _Ranked(secret=secret, exposure=exposure, truth=float(losses[0]), others=losses[1:])

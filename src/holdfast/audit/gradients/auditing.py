@@ -22,8 +22,8 @@ from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.core.randomness import Streams
 from holdfast.data import Dataset
 
-REHEARSALS = 6
-"""Rounds of public text from which the attacker learns what noise leaves of a word."""
+REHEARSALS, REHEARSED = 6, 32
+"""Rounds of public text from which the attacker learns what noise leaves of a word: so many, and so many examples in all, or more."""
 
 USER_ID = "user_id"
 NOT_REHEARSED = "The public text has no labels, so no rounds were rehearsed: under noise the attack is weaker."
@@ -125,7 +125,7 @@ class _Attack:
         if not (setting.noise_multiplier or tied) or not self.can_rehearse or len(self.public) < size:
             return ()
         cohorts = []
-        for number in range(REHEARSALS):
+        for number in range(max(REHEARSALS, REHEARSED // (size * setting.cohort))):
             rng = streams.generator("examples", number)
             cohorts.append([self.public.take(rng.choice(len(self.public), size, replace=False)) for _ in range(setting.cohort)])
         return rehearse(self.model, cohorts, streams=streams, clip_norm=setting.clip_norm, noise_multiplier=setting.noise_multiplier)
