@@ -1,5 +1,6 @@
 """Attacks on fitted models, and what they prove against a privacy claim: scores, intervals, lower bounds, verdicts."""
 
+from holdfast.audit import canaries, gradients, inversion
 from holdfast.audit.auditing import Attack, audit
 from holdfast.audit.bounds import AuditPlan, Guesses, one_run_epsilon, one_run_gaussian_epsilon, plan
 from holdfast.audit.games import MembershipGame
@@ -16,7 +17,10 @@ __all__ = [
     "MembershipGame",
     "Scores",
     "audit",
+    "canaries",
     "epsilon_from_errors",
+    "gradients",
+    "inversion",
     "loss_threshold",
     "one_run_audit",
     "one_run_epsilon",
