@@ -17,11 +17,14 @@ from holdfast.core.access import min_count_of
 from holdfast.core.claim import PrivacyClaim
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Evidence
-from holdfast.core.progress import OnProgress, silent
+from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.core.randomness import Streams
 from holdfast.data import Dataset
 from holdfast.study.planting import AuditedData
 from holdfast.study.shadowing import Pool, Recipe, shadow_models
+
+LONG = 100_000
+"""Fills of a secret from which on it is told how far their enumeration is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +124,7 @@ def attack_model(
         InputError: For an attack on secrets where none were planted.
     """
     settings.check_secrets(audited.secrets is not None, who=subject)
-    tables = SecretTables(fitted, most=MOST if settings.most_fills is None else settings.most_fills, on_progress=on_progress)
+    tables = SecretTables(fitted, most=MOST if settings.most_fills is None else settings.most_fills, on_progress=_if_long(on_progress))
     found = _membership(
         fitted, recipe, audited, tables, settings=settings, claim=claim, subject=subject, folder=folder, on_progress=on_progress
     )
@@ -134,6 +137,16 @@ def attack_model(
             own = streams.child(name)
             found += attack(fitted, clients_data=real.train, public=real.validation, subject=subject, streams=own, on_progress=on_progress)
     return replace(found, notes=tuple(dict.fromkeys(found.notes)))
+
+
+def _if_long(on_progress: OnProgress) -> OnProgress:
+    """Passes on what takes longer than a few seconds: a study with many secrets would tell of nothing else."""
+
+    def tell(progress: Progress) -> None:
+        if progress.total >= LONG:
+            on_progress(progress)
+
+    return tell
 
 
 def _membership(

@@ -17,8 +17,8 @@ from holdfast.data import DataSplits, load_data
 from holdfast.report import ReportFiles, write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write
 from holdfast.study.plan import RunPlan, StudyPlan
-from holdfast.study.planting import AuditedData, planted
-from holdfast.study.steps import attack_run, make_mechanism, resolved, share_run, train_run
+from holdfast.study.planting import AuditedData, check_readable, planted
+from holdfast.study.steps import attack_run, make_mechanism, make_task, resolved, share_run, train_run
 from holdfast.training.distributed import Group, joined
 
 STUDY, RUNS, REPORT = "study.toml", "runs", "trust.html"
@@ -122,7 +122,9 @@ def _lead(
     with _phase("data", on_progress):
         data = _StudyData(plan)
     for run in chosen:  # a batch larger than the data, say, is found before hours of training, not between them
-        make_mechanism(plan, run, data.of(run).data.train)
+        audited = data.of(run)
+        make_mechanism(plan, run, audited.data.train)
+        check_readable(audited, make_task(plan), plan.model_settings(run))
     atomic_write(out / STUDY, text)
     with _threads(plan.threads):
         records = tuple(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from holdfast.audit.canaries import open_fills
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.data import CoinCanaries, DataSplits, PlantedSecrets, SecretPattern, coin_canaries, draw_secrets, pattern, plant_secrets
 from holdfast.data.secrets import DIGITS, pattern_of_template
-from holdfast.models import ModelSettings
+from holdfast.models import Featuriser, Labels, ModelSettings
 from holdfast.study.plan import AuditTable, SecretTable
+from holdfast.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,37 @@ def planted(data: DataSplits, table: AuditTable, settings: Sequence[ModelSetting
         secrets = plant_secrets(data, drawn, streams=streams, min_count=_most_asked(settings))
         data = replace(data, train=secrets.train)
     return AuditedData(data, canaries, secrets)
+
+
+@dataclass(frozen=True, eq=False)
+class _Unbuilt:
+    """What is known of a model before it is made: enough to say what it would see of a sentence."""
+
+    task: Task
+    featuriser: Featuriser
+    labels: Labels
+    module: None = None
+    device: str = "cpu"
+
+
+def check_readable(audited: AuditedData, task: Task, settings: ModelSettings) -> None:
+    """Refuses secrets that a model could not be asked for once it is trained, before it is.
+
+    Args:
+        audited: The data, with what was planted.
+        task: What the model is to be trained for.
+        settings: Of the model.
+
+    Raises:
+        InputError: For a secret that is longer than the model reads, candidates that are one and the same to it or not all as many
+            pieces, or a label or slot that only secrets have which are never planted.
+    """
+    if audited.secrets is None:
+        return
+    train = audited.data.train
+    model = _Unbuilt(task, settings.featuriser(train.tokens()), task.labels(train))
+    for secret in audited.secrets.secrets:
+        open_fills(secret.pattern, model)
 
 
 def patterns_of(table: AuditTable) -> list[tuple[SecretPattern, int]]:

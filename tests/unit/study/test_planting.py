@@ -7,8 +7,9 @@ import pytest
 from holdfast.core.errors import InputError, StudyError
 from holdfast.data import load_data
 from holdfast.models import settings
-from holdfast.study import parse_plan
-from holdfast.study.planting import AuditedData, patterns_of, planted
+from holdfast.study import parse_plan, run_study
+from holdfast.study.planting import AuditedData, check_readable, patterns_of, planted
+from holdfast.tasks import IntentSlot
 
 STUDY = """
 title = "Secrets"
@@ -109,3 +110,31 @@ def test_an_attack_on_secrets_needs_secrets():
     bare = STUDY.replace("secrets = [{ pattern", "#", 1).replace("secret_seed = 3", 'attacks = ["inversion"]')
     with pytest.raises((StudyError, InputError), match="run 'common': attack 'inversion' looks for planted secrets"):
         parse(bare)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (("transformer", {"vocabulary": "hashed", "max_length": 6}), "reads 6 of the 8 words"),
+        (("bilstm", {"vocabulary": "hashed", "buckets": 3, "characters": 0}), "are the same to the model.*more buckets"),
+    ],
+)
+def test_secrets_that_a_model_could_not_be_asked_for_are_refused_before_training(data, model, says):
+    with_secrets = planted(data, parse().audit, HASHED)
+    check_readable(with_secrets, IntentSlot(unseen_labels="count as wrong"), HASHED[0])
+    with pytest.raises(InputError, match=says):
+        check_readable(with_secrets, IntentSlot(unseen_labels="count as wrong"), settings(*model))
+
+
+def test_a_control_alone_has_no_label_of_its_own(data):
+    table = parse().audit
+    alone = planted(data, table.model_copy(update={"secrets": table.secrets[1:]}), HASHED)
+    with pytest.raises(InputError, match="the model has no label 'canary'"):
+        check_readable(alone, IntentSlot(unseen_labels="count as wrong"), HASHED[0])
+
+
+def test_a_study_finds_such_secrets_before_anything_is_trained(tmp_path):
+    short = STUDY.replace('vocabulary = "hashed"', 'name = "transformer"\nvocabulary = "hashed"\nmax_length = 6')
+    with pytest.raises(InputError, match="reads 6 of the 8 words"):
+        run_study(parse(short), tmp_path / "out")
+    assert not (tmp_path / "out" / "runs").exists()

@@ -167,3 +167,12 @@ def test_the_command_reads_rounds(runs, capsys, monkeypatch):
     assert {"embedding-rows", "subspace", "prior"} <= set(printed.split())
     kept = RunFolder(runs / "plain").read().evidence
     assert of(kept, "token_f1", method="embedding-rows").value > of(kept, "token_f1", method="prior").value
+
+
+def test_only_long_enumerations_are_told(runs, monkeypatch):
+    told = []
+    audit_stored(runs / "plain", settings=AttackSettings(attacks=("canary",)), on_progress=told.append)
+    assert {one.phase for one in told} == {"data", "attack"}
+    monkeypatch.setattr("holdfast.study.attacking.LONG", 1000)
+    audit_stored(runs / "plain", settings=AttackSettings(attacks=("canary",)), on_progress=told.append)
+    assert {one.phase for one in told} == {"data", "attack", "rank pin"}
