@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         run_study(grid.plan, out, resume=args.resume, page=False)
         return 0
     jobs = grid.study.jobs if args.jobs is None else args.jobs
+    if place().size > 1:
+        jobs = 1  # the processes of torchrun share every single training already
     sys.stderr.write(_beforehand(work_of(grid, out), jobs=jobs) + "\n")
     with shown(phases(grid.plan)) as progress:
         found = reproduce(grid, out, command=shlex.join(args.words), resume=args.resume, jobs=jobs, on_progress=progress)

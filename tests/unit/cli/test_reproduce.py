@@ -14,8 +14,10 @@ from tests.reproducing import flat, records, rising
 import holdfast.study.reproductions as reproductions
 from holdfast.cli import main
 from holdfast.core.claim import Verdict
+from holdfast.core.processes import Place
 from holdfast.study.reproductions import Reproduction, Work, study_of
 from holdfast.study.reproductions.edp_sgd.summary import summarise
+from holdfast.study.reproductions.grid import Study
 
 
 def result(leakage: Callable = rising) -> Reproduction:
@@ -66,6 +68,30 @@ def test_what_is_done_is_not_counted_again(
     monkeypatch.setattr(reproductions, "work_of", lambda grid, out: work)
     assert main(["reproduce", "edp-sgd", "--resume"]) == 0
     assert capsys.readouterr().err.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "jobs"),
+    [(["edp-sgd"], 1), (["edp-sgd", "--jobs", "3"], 3), (["canary-extraction", "--quick"], 5)],
+    ids=["timed", "asked", "cores"],
+)
+def test_runs_go_side_by_side_where_no_time_is_measured(
+    words: list[str], jobs: int, asked: Callable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(Study, "jobs", property(lambda study: 1 if study.timed else 5))
+    calls = asked(result() if words[0] == "edp-sgd" else extracted(ladder))
+    monkeypatch.setattr(reproductions, "work_of", lambda grid, out: Work(trainings=65, finished=0, seconds=600.0 * jobs))
+    assert main(["reproduce", *words]) == 0
+    assert calls[0][2]["jobs"] == jobs
+    at_once = f", {jobs} at a time" if jobs > 1 else ""
+    assert capsys.readouterr().err.startswith(f"65 trainings, about 10 minutes{at_once}, where")
+
+
+def test_under_torchrun_one_training_comes_after_another(asked: Callable, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("holdfast.cli.reproduce.place", lambda: Place(0, 2))
+    calls = asked(result())
+    assert main(["reproduce", "edp-sgd", "--jobs", "2"]) == 0
+    assert calls[0][2]["jobs"] == 1
 
 
 def test_quick_and_other_data_reach_the_study(asked: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

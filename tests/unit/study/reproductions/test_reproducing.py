@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.core.errors import RunError
+from holdfast.core.errors import InputError, RunError
 from holdfast.core.progress import Progress
 from holdfast.study import parse_plan, phases
 from holdfast.study.reproductions import Grid, Reproduction, reproduce, study_of, work_of
@@ -106,6 +106,21 @@ def test_a_folder_of_other_settings_is_refused(done: tuple):
         reproduce(tiny(), done[1])
     with pytest.raises(RunError, match="other settings"):
         reproduce(tiny(epochs=2), done[1], resume=True)
+
+
+def test_at_least_one_run_is_trained_at_a_time(tmp_path: Path):
+    with pytest.raises(InputError, match="jobs is 0; give how many runs to train at once, at least 1"):
+        reproduce(tiny(), tmp_path, jobs=0)
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_give_the_same_page(done: tuple, tmp_path: Path):
+    found = reproduce(tiny(), tmp_path, jobs=2)
+    names = ("membership_auc", "intent_accuracy", "epsilon", "promise_correlation")
+    for one, other in zip(found.summary.estimates, done[0].summary.estimates, strict=True):
+        assert (one.name, one.subject) == (other.name, other.subject)
+        if one.name in names:
+            assert one.value == other.value
 
 
 def test_a_contradicted_claim_is_told(done: tuple):
