@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from holdfast import catalog, models
-from holdfast.core.errors import InputError, StudyError, nearest
+from holdfast.core.errors import InputError, StudyError
 from holdfast.privacy.clipping import check_style, clipper_of
+from holdfast.study.tables import DataPlan, ModelPlan, Table, TaskPlan, anchored_model, check_options, read_text, validated
 from holdfast.training.settings import TrainingSettings
 
 MechanismName = Literal["none", "dp-sgd", "edp-sgd"]
 
 
-class _Table(BaseModel):
-    """A table of the file; keys that it does not know are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class _Open(BaseModel):
-    """A table whose further keys are options of the part that it names, which checks them itself."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The further keys."""
-        return dict(self.model_extra or {})
-
-
-class DataPlan(_Open):
-    """``[data]``: where the utterances come from; further keys are options of `load_data`."""
-
-    source: str
-
-
-class TaskPlan(_Open):
-    """``[task]``: what to learn; further keys are options of the task."""
-
-    name: str = "intent-slot"
-
-
-class ModelPlan(_Open):
-    """``[model]``: what learns it; further keys are settings of the model."""
-
-    name: str = "bilstm"
-
-
-class TrainingPlan(_Table):
+class TrainingPlan(Table):
     """``[training]``: settings of all runs, which a run may override."""
 
     epochs: float | None = None
@@ -74,7 +38,7 @@ class TrainingPlan(_Table):
     patience: int | None = None
 
 
-class SecretTable(_Table):
+class SecretTable(Table):
     """A secret to plant: a known sentence with unknown words, ``{ pattern = "pin", length = 4, repetitions = 10 }``.
 
     Args:
@@ -160,7 +124,7 @@ _KEYS: Mapping[MechanismName, tuple[set[str], set[str]]] = {  # what each mechan
 }
 
 
-class AuditTable(_Table):
+class AuditTable(Table):
     """``[audit]``: how the trained models are attacked.
 
     Args:
@@ -185,7 +149,7 @@ class AuditTable(_Table):
     most_fills: int | None = Field(default=None, ge=0)
 
 
-class StudyPlan(_Table):
+class StudyPlan(Table):
     """A whole study file.
 
     Args:
@@ -252,11 +216,7 @@ def read_plan(path: Path) -> StudyPlan:
     Raises:
         StudyError: For a file that is missing or no TOML, an unknown key (naming the nearest), or a value out of range.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: the study file cannot be read ({error})") from error
-    return parse_plan(text, origin=str(path), folder=path.parent)
+    return parse_plan(read_text(path), origin=str(path), folder=path.parent)
 
 
 def parse_plan(text: str, *, origin: str, folder: Path) -> StudyPlan:
@@ -270,12 +230,7 @@ def parse_plan(text: str, *, origin: str, folder: Path) -> StudyPlan:
     Raises:
         StudyError: As `read_plan`.
     """
-    try:
-        plan = StudyPlan.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"{origin}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        raise StudyError(f"{origin}: " + "\n".join(_worded(item) for item in error.errors())) from error
+    plan = validated(StudyPlan, text, origin=origin, located=_table_of)
     plan = _with_paths_from(plan, folder)
     _check_parts(plan, origin)
     return plan
@@ -287,8 +242,8 @@ def _check_parts(plan: StudyPlan, origin: str) -> None:
     from holdfast.study.attacking import AttackSettings
     from holdfast.study.planting import patterns_of
 
-    _check_options(f"{origin}: [data]", plan.data.options, load_data)
-    _check_options(f"{origin}: [task]", plan.task.options, catalog.resolve("task", plan.task.name))
+    check_options(f"{origin}: [data]", plan.data.options, load_data)
+    check_options(f"{origin}: [task]", plan.task.options, catalog.resolve("task", plan.task.name))
     catalog.resolve("task", plan.task.name)(**plan.task.options)
     settings = AttackSettings(attacks=plan.audit.attacks, shadow_models=plan.audit.shadow_models)
     for run in plan.run:
@@ -308,46 +263,14 @@ def _check_clipping(run: RunPlan, batch_size: int, origin: str) -> None:
         raise StudyError(f"{origin}: run {run.name!r}: {error}") from error
 
 
-def _check_options(where: str, options: Mapping[str, Any], part: Callable[..., Any]) -> None:
-    known = [name for name, parameter in inspect.signature(part).parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
-    unknown = sorted(options.keys() - set(known))
-    if unknown:
-        raise StudyError(f"{where}: unknown key {unknown[0]!r}; {nearest(unknown[0], [name for name in known if name != 'source'])}")
-
-
 def _with_paths_from(plan: StudyPlan, folder: Path) -> StudyPlan:
     """Takes the paths of a study file from its own folder, wherever the command was started."""
-
-    def anchored(options: Mapping[str, Any]) -> dict[str, Any]:
-        paths = {"vectors": str(folder / options["vectors"])} if options.get("vectors") is not None else {}
-        return {**options, **paths, **({"name": _anchored(options["name"], folder)} if "name" in options else {})}
-
-    data = DataPlan(**{**plan.data.model_dump(), "source": _anchored(plan.data.source, folder)})
-    model = ModelPlan(**anchored(plan.model.model_dump()))
-    runs = tuple(run.model_copy(update={"model": anchored(run.model)}) for run in plan.run)
-    return plan.model_copy(update={"data": data, "model": model, "run": runs})
-
-
-def _anchored(source: str, folder: Path) -> str:
-    """Takes the path of a source from the study file's folder; a name on a hub stays as it is."""
-    kind, colon, rest = source.partition(":")
-    if not colon or kind == "assistant" or (kind == "hub" and not (folder / rest).exists()):
-        return source
-    return f"{kind}:{folder / rest}"
+    runs = tuple(run.model_copy(update={"model": anchored_model(run.model, folder)}) for run in plan.run)
+    return plan.model_copy(update={"data": plan.data.anchored(folder), "model": plan.model.anchored(folder), "run": runs})
 
 
 _TABLES: Mapping[str, type[BaseModel]] = {"training": TrainingPlan, "run": RunPlan, "audit": AuditTable}
 
 
-def _worded(item: Mapping[str, Any]) -> str:
-    place = item["loc"]
-    where = ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
-    if item["type"] == "extra_forbidden":
-        table = SecretTable if "secrets" in place[:-1] else _TABLES[place[0]] if len(place) > 1 else StudyPlan
-        return f"unknown key {where!r}; {nearest(str(place[-1]), table.model_fields)}"
-    if item["type"] == "missing":
-        return f"the key {where!r} is missing"
-    if item["type"] == "value_error":
-        return str(item["ctx"]["error"])
-    value = f", got {item['input']!r}" if where else ""
-    return f"{where}: {item['msg'].lower()}{value}"
+def _table_of(place: Sequence[str | int]) -> type[BaseModel]:
+    return SecretTable if "secrets" in place[:-1] else _TABLES[str(place[0])] if len(place) > 1 else StudyPlan
