@@ -16,28 +16,36 @@ from holdfast.models import Labels
 from holdfast.tasks import Batch, EncodedDataset, Prediction, Task, TaskWithConfidences
 
 EVALUATION_BATCH = 256
+EVALUATION_POSITIONS = 4096
+"""Positions at which a model that predicts next words is asked together: 200 MB of scores for ten thousand words."""
 
 
-def losses(task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device) -> NDArray[np.float64]:
+def losses(
+    task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device, at: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """The loss of each example, (n,), in nats.
+
+    Args:
+        task: What is learned.
+        model: The model.
+        encoded: The examples.
+        device: Where the model is.
+        at: Which of them, (n,), in this order; None for all.
 
     Guarantee:
         The same numbers on every call: dropout is off and no example sees another.
     """
-    found = np.empty(len(encoded))
-    for indices, batch in _batches(task, encoded, device):
-        with evaluating(model):
-            found[indices] = task.per_example_loss(model, batch).double().cpu().numpy()
-    return found
+    with evaluating(model):
+        found = [task.per_example_loss(model, batch).double().cpu().numpy() for _, batch in _batches(task, encoded, device, at)]
+    return np.concatenate([np.empty(0), *found])
 
 
-def predictions(task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device) -> list[Prediction]:
-    """What the model predicts for each example."""
-    found: dict[int, Prediction] = {}
-    for indices, batch in _batches(task, encoded, device):
-        with evaluating(model):
-            found |= dict(zip(indices.tolist(), task.predict(model, batch), strict=True))
-    return [found[index] for index in range(len(encoded))]
+def predictions(
+    task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device, at: NDArray[np.int64] | None = None
+) -> list[Prediction]:
+    """What the model predicts for each example; arguments as of `losses`."""
+    with evaluating(model):
+        return [found for _, batch in _batches(task, encoded, device, at) for found in task.predict(model, batch)]
 
 
 def confidences(task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device) -> NDArray[np.float64]:
@@ -75,9 +83,12 @@ def _telling(task: Task) -> TaskWithConfidences:
     return task
 
 
-def _batches(task: Task, encoded: EncodedDataset, device: torch.device) -> Iterator[tuple[NDArray[np.int64], Batch]]:
-    for start in range(0, len(encoded), EVALUATION_BATCH):
-        indices = np.arange(start, min(start + EVALUATION_BATCH, len(encoded)))
+def _batches(
+    task: Task, encoded: EncodedDataset, device: torch.device, at: NDArray[np.int64] | None = None
+) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+    chosen = np.arange(len(encoded)) if at is None else at
+    for start in range(0, len(chosen), EVALUATION_BATCH):
+        indices = chosen[start : start + EVALUATION_BATCH]
         yield indices, task.collate(encoded, indices).to(device)
 
 
