@@ -18,7 +18,8 @@ ALLOWED = {
     "report": {"runs", "core"},
     "training": {"tasks", "models", "data", "runs", "privacy", "core"},  # models and runs: decision 0002
     "audit": {"tasks", "data", "core"},
-    "study": {"training", "audit", "tasks", "report", "privacy", "data", "models", "runs", "catalog", "core"},
+    "federated": {"training", "privacy", "tasks", "models", "data", "runs", "core"},  # models and runs: decision 0002
+    "study": {"federated", "training", "audit", "tasks", "report", "privacy", "data", "models", "runs", "catalog", "core"},
     "testing": {"training", "audit", "tasks", "models", "data", "privacy", "core"},
     "cli": {"study", "report", "runs", "privacy", "catalog", "data", "core"},  # data and core: decision 0002
 }

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TextIO
 from holdfast.cli.terminal import output
 from holdfast.core.errors import HoldfastError, InputError, Interrupted, nearest
 
-COMMANDS = ("demo", "reproduce", "run", "train", "audit", "report", "runs", "data", "budget")
+COMMANDS = ("demo", "reproduce", "run", "federate", "train", "audit", "report", "runs", "data", "budget")
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports for a program that a closed pipe ended
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from holdfast.study import StudyPlan, StudyResult
 
 CONTRADICTED = 3
+LATER = ("membership_auc", "secrets_p_value", "seconds_per_epoch")
+"""What a study of single trainings shows behind the scores: leakage, how likely planted secrets are found, time."""
 _TEXT = """\
 Train every run of a study file, evaluate it, attack it, and draw one report over
 all of them. A run that was interrupted goes on with --resume, to the same weights
@@ -78,34 +81,40 @@ def carry_out(plan: StudyPlan, args: argparse.Namespace, *, text: str, out: Path
             plan, out, text=text, command=shlex.join(args.words), resume=args.resume, only=only, report=report, on_progress=progress
         )
     if args.json:
-        output.document(_document(result))
+        output.document(document(result))
     else:
-        output.lines(*_words(result))
+        output.lines(*words(result, LATER))
     return CONTRADICTED if result.contradicted else 0
 
 
-def _document(result: StudyResult) -> dict[str, Any]:
+def document(result: StudyResult) -> dict[str, Any]:
+    """What a study left behind, for --json."""
     files = result.report
     places = None if files is None else {name: str(getattr(files, name)) for name in ("html", "evidence_json", "model_card")}
     return {"contradicted": result.contradicted, "report": places, "evidence": result.evidence.to_json()}
 
 
-def _words(result: StudyResult) -> list[str]:
-    """A table with a row for each run, what became of each claim, and the file to open."""
+def words(result: StudyResult, later: Sequence[str]) -> list[str]:
+    """A table with a row for each run, what became of each claim, and the file to open.
+
+    Args:
+        result: Of the study.
+        later: Quantities to show behind epsilon and the scores of the task.
+    """
     found = result.evidence
     names = [record.name for record in result.records]
-    measured = [name for name in _columns(found) if any(found.estimate(name, run) for run in names)]
+    measured = [name for name in _columns(found, later) if any(found.estimate(name, run) for run in names)]
     rows = [[run, *(_cell(found.estimate(name, run)) for name in measured)] for run in names]
     lines = [output.table(rows, heads=["run", *(name.replace("_", " ") for name in measured)])]
     lines += [f"{verdict.subject}: {verdict.outcome}. {verdict.reason}" for verdict in found.verdicts]
     return lines if result.report is None else [*lines, f"open {result.report.html}"]
 
 
-def _columns(found: Evidence) -> list[str]:
-    """Epsilon, the scores of the task in their order, leakage, how likely planted secrets are found, time."""
+def _columns(found: Evidence, later: Sequence[str]) -> list[str]:
+    """Epsilon, the scores of the task in their order, and what comes after them."""
     shares = [one for one in found.estimates if one.direction == "higher is better" and one.unit == "share"]
-    scores = [one.name for one in shares if "attack" not in one.conditions]  # what an attack has wrong is no merit of the task
-    return ["epsilon", *dict.fromkeys(scores), "membership_auc", "secrets_p_value", "seconds_per_epoch"]
+    scores = [one.name for one in shares if not one.conditions]  # what an attack has wrong is no merit of the task
+    return ["epsilon", *dict.fromkeys(scores), *later]
 
 
 def _cell(estimate: Estimate | None) -> str:

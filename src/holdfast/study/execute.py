@@ -99,7 +99,7 @@ def run_study(
         result = _lead(plan, chosen, out, text=text, command=command, resume=resume, attack=report, on_progress=on_progress)
         if not (report and page):
             return result
-        with _phase("report", on_progress):
+        with in_phase("report", on_progress):
             return replace(result, report=write_report(out / REPORT, *result.records, title=plan.title, study=text))
 
 
@@ -119,14 +119,14 @@ def _lead(
     """What the one process does, or the first of several."""
     for run in chosen:
         _check_folder(plan, run, out, resume=resume)
-    with _phase("data", on_progress):
+    with in_phase("data", on_progress):
         data = _StudyData(plan)
     for run in chosen:  # a batch larger than the data, say, is found before hours of training, not between them
         audited = data.of(run)
         make_mechanism(plan, run, audited.data.train)
         check_readable(audited, make_task(plan), plan.model_settings(run))
     atomic_write(out / STUDY, text)
-    with _threads(plan.threads):
+    with with_threads(plan.threads):
         records = tuple(
             _one(plan, run, data.of(run), out, command=command, resume=resume, attack=attack, on_progress=on_progress) for run in chosen
         )
@@ -136,7 +136,7 @@ def _lead(
 def _follow(plan: StudyPlan, chosen: Sequence[RunPlan], group: Group, *, resume: bool) -> StudyResult:
     """What every other process does: its share of each training, and nothing else."""
     data = _StudyData(plan)
-    with _threads(plan.threads):
+    with with_threads(plan.threads):
         for run in chosen:
             if group.agree(False):
                 share_run(plan, run, data.of(run).data, resume=resume)
@@ -158,7 +158,7 @@ def _one(
         return finished
     fitted, record = train_run(plan, run, audited.data, folder, command=command, resume=resume, on_progress=on_progress)
     if attack:
-        with _phase(f"measure {run.name}", on_progress):
+        with in_phase(f"measure {run.name}", on_progress):
             record = record.adding(attack_run(plan, run, fitted, audited, folder, on_progress=on_progress))
     record = replace(record, status="finished")
     folder.write(record)
@@ -209,14 +209,16 @@ def _plain(settings: Mapping[str, object]) -> object:
 
 
 @contextmanager
-def _phase(name: str, on_progress: OnProgress) -> Iterator[None]:
+def in_phase(name: str, on_progress: OnProgress) -> Iterator[None]:
+    """Tells that a piece of work begins, and that it is done."""
     on_progress(Progress(phase=name, done=0, total=1))
     yield
     on_progress(Progress(phase=name, done=1, total=1))
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def with_threads(count: int | None) -> Iterator[None]:
+    """Has torch use so many threads for the time of the block; None leaves them."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

@@ -10,7 +10,7 @@ import datetime
 import gc
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -93,6 +93,22 @@ class Group(Place):
             _wind_up()
             raise failure or TrainingStopped(GONE)
         return {name: piece.view(gradient.shape) for (name, gradient), piece in zip(total.items(), pieces, strict=True)}, sums
+
+    def add(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Adds tensors up over the processes, in one message for each type of number; the same in every process.
+
+        Raises:
+            TrainingStopped: If another process is gone.
+        """
+        found: dict[str, Tensor] = {}
+        for dtype in dict.fromkeys(tensor.dtype for tensor in tensors.values()):
+            alike = {name: tensor for name, tensor in tensors.items() if tensor.dtype == dtype}
+            flat = torch.cat([tensor.reshape(-1) for tensor in alike.values()])
+            if self.size > 1:
+                self._all_reduce(flat)
+            pieces = flat.split([tensor.numel() for tensor in alike.values()])
+            found |= {name: piece.view(tensor.shape) for (name, tensor), piece in zip(alike.items(), pieces, strict=True)}
+        return found
 
     def tell(self, content: bytes = b"") -> bytes:
         """What the first process says, in every process."""

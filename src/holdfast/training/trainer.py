@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -29,6 +26,7 @@ from holdfast.privacy.preflight import Movement
 from holdfast.privacy.users import UserLosses
 from holdfast.training.checkpoints import CHECKPOINT, TrainingState, forget_key, restore, write_checkpoint, write_ledger
 from holdfast.training.distributed import Group
+from holdfast.training.interrupts import stop_requests
 from holdfast.training.settings import TrainingSettings
 
 
@@ -85,7 +83,7 @@ class Trainer:
         state = self._resumed() if resume else self._fresh()
         self.clipping = state.clipping
         movement = Movement(self.model, since=state.step)
-        with _stop_requests(once=self.group.size == 1) as stop, torch.random.fork_rng(devices=[]):
+        with stop_requests(once=self.group.size == 1) as stop, torch.random.fork_rng(devices=[]):
             while not self._over(state):
                 stopped = self._stretch(state, stop, movement)
                 self._save(state)
@@ -245,31 +243,3 @@ class Trainer:
 
 def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in weights.items()}
-
-
-@contextmanager
-def _stop_requests(*, once: bool) -> Iterator[threading.Event]:
-    """Turns Ctrl-C or SIGTERM into a request to stop after the step.
-
-    Args:
-        once: The second one works as ever; else, where torchrun passes on what the terminal has sent already, it says nothing new.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        if once:
-            signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) is ask:  # a process that winds up ignores them for good
-                signal.signal(number, handler)

@@ -1,0 +1,165 @@
+"""Carries out a federated study: every run simulated and evaluated, its record kept, and one report over all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from holdfast import models
+from holdfast.core.errors import Interrupted, RunError, StudyError, TrainingStopped, nearest
+from holdfast.core.evidence import Evidence
+from holdfast.core.progress import OnProgress, Progress, silent
+from holdfast.federated import Simulation, simulate
+from holdfast.report import write_report
+from holdfast.runs import RunFolder, RunRecord, atomic_write, now
+from holdfast.study.execute import REPORT, RUNS, STUDY, StudyResult, in_phase, with_threads
+from holdfast.study.federation.parts import Populations, conditions_of
+from holdfast.study.federation.plan import FederatedPlan, FederatedRun
+from holdfast.training.distributed import Group, joined
+from holdfast.training.records import environment
+
+MECHANISM = {"mechanism": "none", "unit": "client", "training": "federated, without noise"}
+
+
+def federated_phases(plan: FederatedPlan) -> Mapping[str, float]:
+    """The phases that a study of this plan reports progress for, each with its rough share of the time."""
+    found = {"data": 1.0}
+    for run in plan.run:
+        found |= {f"federate {run.name}": float((plan.setting(run, "rounds") or 100) + 1), f"measure {run.name}": 5.0}
+    return found | {"report": 2.0}
+
+
+def run_federated(
+    plan: FederatedPlan,
+    out: Path,
+    *,
+    text: str = "",
+    command: str = "",
+    resume: bool = False,
+    only: Sequence[str] | None = None,
+    page: bool = True,
+    on_progress: OnProgress = silent,
+) -> StudyResult:
+    """Does everything that the file of a federated study asks for.
+
+    Where `torchrun` started several processes, they share the cohort of each round; the first one alone does the rest.
+
+    Args:
+        plan: The study.
+        out: The folder for runs and report.
+        text: The study file itself, kept beside the results.
+        command: What was typed, for the record.
+        resume: Take finished runs as they are and go on with an unfinished one; without it a folder with runs is refused.
+        only: Names of runs, leaving the others out.
+        page: Draw the page of the report.
+        on_progress: Told all the way.
+
+    Returns:
+        Records and report; nothing in a process that is not the first.
+
+    Raises:
+        RunError: If the folder holds runs of other settings, or any runs at all without `resume`.
+        StudyError: If `only` names no run.
+        HoldfastError: Whatever loading or simulating raises.
+    """
+    chosen = _chosen(plan, only)
+    with joined() as group, with_threads(plan.threads):
+        if not group.first:
+            populations = Populations(plan)
+            for run in chosen:
+                if group.agree(False):
+                    _simulated(plan, run, populations, None, resume=resume, on_progress=silent)
+            return StudyResult((), None)
+        for run in chosen:
+            _check_folder(plan, run, out, resume=resume)
+        with in_phase("data", on_progress):
+            populations = Populations(plan)
+            for run in chosen:  # a cohort larger than the population, say, is found before hours of simulation, not between them
+                conditions_of(plan, run, populations.of(run))
+        atomic_write(out / STUDY, text)
+        records = tuple(_one(plan, run, populations, out, command=command, resume=resume, on_progress=on_progress) for run in chosen)
+        if not page:
+            return StudyResult(records, None)
+        with in_phase("report", on_progress):
+            return StudyResult(records, write_report(out / REPORT, *records, title=plan.title, study=text))
+
+
+def _chosen(plan: FederatedPlan, only: Sequence[str] | None) -> tuple[FederatedRun, ...]:
+    known = [run.name for run in plan.run]
+    for name in only or ():
+        if name not in known:
+            raise StudyError(f"there is no run {name!r} in the study; {nearest(name, known)}")
+    return plan.run if only is None else tuple(run for run in plan.run if run.name in only)
+
+
+def _one(
+    plan: FederatedPlan, run: FederatedRun, populations: Populations, out: Path, *, command: str, resume: bool, on_progress: OnProgress
+) -> RunRecord:
+    folder = RunFolder(out / RUNS / run.name)
+    if resume:
+        folder.tidy()
+    finished = _finished(folder, populations) if resume else None
+    if not Group.current().agree(finished is None):
+        assert finished is not None
+        for phase in ("federate", "measure"):
+            on_progress(Progress(phase=f"{phase} {run.name}", done=1, total=1, note="kept"))
+        return finished
+    population = populations.of(run)
+    record = RunRecord(
+        name=run.name,
+        status="running",
+        created=now(),
+        settings=plan.resolved(run) | {"seed": plan.setting(run, "seed")},
+        environment=environment(),
+        data=populations.data.summary(),
+        model=population.settings.describe(),
+        mechanism=MECHANISM,
+        evidence=Evidence(),
+        command=command,
+    )
+    folder.write(record)
+    try:
+        simulation = _simulated(plan, run, populations, folder.checkpoints, resume=resume, on_progress=on_progress)
+    except (Interrupted, TrainingStopped) as error:
+        folder.write(replace(record, status="interrupted" if isinstance(error, Interrupted) else "stopped"))
+        raise
+    with in_phase(f"measure {run.name}", on_progress):
+        record = replace(record, settings={**record.settings, "federation": simulation.settings}, status="finished")
+        record = record.adding(simulation.evidence())
+    models.save(folder.path / "model", simulation.module, population.settings, population.featuriser, population.labels)
+    folder.write(record)
+    return record
+
+
+def _simulated(
+    plan: FederatedPlan, run: FederatedRun, populations: Populations, checkpoints: Path | None, *, resume: bool, on_progress: OnProgress
+) -> Simulation:
+    population = populations.of(run)
+    conditions: dict[str, Any] = conditions_of(plan, run, population)
+    return simulate(
+        plan.algorithm_of(run), population, name=run.name, folder=checkpoints, resume=resume, on_progress=on_progress, **conditions
+    )
+
+
+def _check_folder(plan: FederatedPlan, run: FederatedRun, out: Path, *, resume: bool) -> None:
+    folder = RunFolder(out / RUNS / run.name)
+    if not (folder.path / "record.json").exists():
+        return
+    if not resume:
+        raise RunError(f"{folder.path} already holds a run; give --resume to go on with it, or another --out")
+    kept = folder.read().settings
+    asked = json.loads(json.dumps(plan.resolved(run)))
+    if {key: kept.get(key) for key in asked} != asked:
+        raise RunError(f"{folder.path} holds a run of other settings than the study file now asks for; give another --out")
+
+
+def _finished(folder: RunFolder, populations: Populations) -> RunRecord | None:
+    if not (folder.path / "record.json").exists():
+        return None
+    record = folder.read()
+    if record.data["content_hash"] != populations.data.content_hash:
+        raise RunError(f"{folder.path} holds a run on other data than the source now has; give another --out")
+    return record if record.status == "finished" else None
