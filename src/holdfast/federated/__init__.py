@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from holdfast.federated.continual import Clock, Schedule, Static, schedule
     from holdfast.federated.local import LocalSolver, Workload
     from holdfast.federated.local.training import LocalTraining
-    from holdfast.federated.partition import Partition, partition, read_partition
+    from holdfast.federated.partition import Partition, read_partition
+    from holdfast.federated.partition import partition as partitioned
     from holdfast.federated.population import Clients, availability, open_store, stragglers, write_store
     from holdfast.federated.robust import rule
     from holdfast.federated.selection import Cohort, counted_twice, selector, weighting
@@ -27,7 +28,7 @@ _HOMES = {
     "continual": ("Clock", "Schedule", "Static", "schedule"),
     "local": ("LocalSolver", "Workload"),
     "local.training": ("LocalTraining",),
-    "partition": ("Partition", "partition", "read_partition"),
+    "partition": ("Partition", "partitioned", "read_partition"),
     "population": ("Clients", "availability", "open_store", "stragglers", "write_store"),
     "robust": ("rule",),
     "selection": ("Cohort", "counted_twice", "selector", "weighting"),
@@ -57,7 +58,7 @@ __all__ = [  # the same names as above, which are imported when first asked for
     "compressor",
     "counted_twice",
     "open_store",
-    "partition",
+    "partitioned",
     "read_partition",
     "rule",
     "schedule",
@@ -74,9 +75,8 @@ def __getattr__(name: str) -> Any:
     """Imports the home of a public name when it is first asked for."""
     if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-    globals()[name] = found  # a package of the same name, such as `partition`, must not take its place
-    return found
+    # the package `partition` has that name already
+    return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), "partition" if name == "partitioned" else name)
 
 
 def __dir__() -> list[str]:

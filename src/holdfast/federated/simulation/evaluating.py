@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from holdfast.core.evidence import Estimate
 from holdfast.core.randomness import Streams
+from holdfast.federated.findings.scores import ExampleScores, example_scores
 from holdfast.federated.local import Workload
 from holdfast.federated.population import Clients
 from holdfast.federated.simulation.population import Population
-from holdfast.federated.simulation.scores import ExampleScores, example_scores
 from holdfast.tasks import Task
 from holdfast.training import evaluation
 

@@ -12,13 +12,13 @@ from torch import nn
 
 from holdfast.core.evidence import Curve, Estimate, Evidence, Interval
 from holdfast.federated.algorithms import FederatedAlgorithm
+from holdfast.federated.findings.clients import ClientsFound
+from holdfast.federated.findings.periods import periods_found
+from holdfast.federated.findings.spread import spread_found
 from holdfast.federated.selection import counted_twice
-from holdfast.federated.simulation.clients_found import ClientsFound
 from holdfast.federated.simulation.conditions import Conditions
 from holdfast.federated.simulation.evaluating import Evaluator
-from holdfast.federated.simulation.periods_found import periods_found
 from holdfast.federated.simulation.population import Population
-from holdfast.federated.simulation.spread import spread_found
 from holdfast.federated.simulation.state import SimulationState
 from holdfast.federated.updates import label
 

@@ -18,6 +18,7 @@ from holdfast.federated.simulation.conditions import Conditions
 from holdfast.federated.simulation.population import Population
 from holdfast.federated.simulation.result import Simulation
 from holdfast.federated.simulation.simulating import Simulator
+from holdfast.federated.simulation.state import SimulationState
 from holdfast.federated.updates import Compressor, merge
 from holdfast.federated.updates.subsets import Spec
 
@@ -106,24 +107,20 @@ def simulate(
         checkpoint_every=checkpoint_every,
     )
     conditions.check_population(len(population.clients), int((population.clients.counts > 0).sum()))
-    simulator = Simulator(
-        name or algorithm.name,
-        algorithm,
-        population,
-        conditions,
-        seed=seed,
-        folder=folder,
-        device=torch.device(device),
-        on_progress=on_progress,
-    )
-    state = simulator.run(resume=resume)
+    name, where = name or algorithm.name, torch.device(device)
+    simulator = Simulator(name, algorithm, population, conditions, seed=seed, folder=folder, device=where, on_progress=on_progress)
+    return _finished(simulator, simulator.run(resume=resume))
+
+
+def _finished(simulator: Simulator, state: SimulationState) -> Simulation:
+    module = simulator.workload.module
     return Simulation(
         name=simulator.name,
-        algorithm=algorithm,
+        algorithm=simulator.algorithm,
         population=simulator.population,
-        conditions=conditions,
+        conditions=simulator.conditions,
         state=state,
-        module=simulator.workload.module if lora is None else merge(simulator.workload.module),
+        module=module if simulator.conditions.lora is None else merge(module),
         evaluator=simulator.evaluator,
         kernel=simulator.training.kernel,
         processes=simulator.replicas.group.size,

@@ -28,6 +28,9 @@ from holdfast.federated.updates import ErrorFeedback, trainable, with_lora
 from holdfast.training.checkpoints import forget_key, keep_key
 from holdfast.training.interrupts import stop_requests
 
+IN_VAIN = 3
+"""Rounds in a row without a finite update after which there is no point in going on."""
+
 
 class Simulator:
     """One simulation.
@@ -112,9 +115,11 @@ class Simulator:
         self._round(state, number)
         state.history.seconds.append(time.perf_counter() - began)
         state.round += 1
-        if not all(bool(torch.isfinite(value).all()) for value in state.server.weights.values()):
+        finite = all(bool(torch.isfinite(value).all()) for value in state.server.weights.values())
+        if not finite or state.history.vain >= IN_VAIN:
+            what = f"no update was finite for {IN_VAIN} rounds" if finite else "the server's weights are not finite"
             raise TrainingStopped(
-                f"{self.name}: after round {state.round} the server's weights are not finite; lower the learning rate of clients or "
+                f"{self.name}: after round {state.round} {what}; lower the learning rate of clients or "
                 "server, or bound the norm of updates; the last checkpoint is kept"
             )
         self.workload.load(state.server.weights)
@@ -181,6 +186,7 @@ class Simulator:
         history.left_out.update(work.left_out)
         history.trained += len(work.clients)
         history.counted += int(work.counted.sum())
+        history.vain = 0 if work.counted.any() else history.vain + 1
         good = np.flatnonzero(work.counted)
         _, first = np.unique(work.clients[good], return_index=True)
         once = good[first]

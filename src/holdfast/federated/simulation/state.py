@@ -39,6 +39,7 @@ class History:
         trained: How often a client trained; a client of two rounds counts twice.
         counted: How often a client's update went into a sum.
         cohorts: Cohorts that had a client at all.
+        vain: Rounds in a row, up to now, in which clients trained and none of their updates was finite.
         seconds: Of each round, without evaluations.
     """
 
@@ -50,6 +51,7 @@ class History:
     trained: int = 0
     counted: int = 0
     cohorts: int = 0
+    vain: int = 0
     seconds: list[float] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:

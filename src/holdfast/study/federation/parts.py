@@ -46,14 +46,14 @@ class Populations:
         if clients is None or clients == "users":
             return None
         if isinstance(clients, str):
-            return federated.partition(clients, self.data.train)
+            return federated.partitioned(clients, self.data.train)
         options = dict(clients)
         if "file" in options:
             return federated.read_partition(Path(options["file"]))
         if "scheme" not in options:
             raise InputError(f"clients is {clients!r}; give 'users', a table with a scheme, or one with a file")
         scheme, count, seed = options.pop("scheme"), options.pop("clients", None), options.pop("seed", 0)
-        return federated.partition(scheme, self.data.train, options, clients=count, seed=seed)
+        return federated.partitioned(scheme, self.data.train, options, clients=count, seed=seed)
 
 
 def conditions_of(plan: FederatedPlan, run: FederatedRun, population: Population) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from tests.oracles.federations import OneByOne
 
 from holdfast.core.errors import InputError
 from holdfast.federated.algorithms import ALGORITHMS, FederatedAlgorithm, FedNova, Scaffold, ServerOptimiser, ServerState, algorithm
 from holdfast.federated.local import LocalSolver
-from tests.oracles.federations import OneByOne
 
 LOCAL = LocalSolver(learning_rate=0.5)
 UPDATES = [{"w": torch.tensor([0.3, -0.2, 0.0])}, {"w": torch.tensor([-0.1, 0.4, 0.5])}, {"w": torch.tensor([0.2, 0.1, -0.6])}]

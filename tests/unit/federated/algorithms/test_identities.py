@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.oracles.federations import tiny_population
 
 from holdfast.federated import LocalSolver, algorithm, simulate
-from tests.oracles.federations import tiny_population
 
 SIZES = [7, 1, 12, 5, 3, 9]
 EQUAL = [8, 8, 8, 8]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.core.evidence import Curve, Estimate, Evidence
 from holdfast.federated.continual import OverPeriods, forgetting, prequential, score_matrix
-from holdfast.federated.simulation.scores import ExampleScores
-from holdfast.federated.simulation.state import History
+from holdfast.federated.findings.scores import ExampleScores
+
+if TYPE_CHECKING:
+    from holdfast.federated.simulation.state import History
 
 _DUPUY = "after Dupuy et al. 2022, arXiv 2202.03925"
 _AHEAD = "mean over periods of the score on a period's events before any of them was trained on"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.core.evidence import Curve, Estimate, Evidence, Interval
 from holdfast.federated.partition import cluster_codes, js_map, label_shares, mean_pairwise
-from holdfast.federated.simulation.population import Population
+
+if TYPE_CHECKING:
+    from holdfast.federated.simulation.population import Population
 
 CLUSTERS = 10
 MOST_EXAMPLES = 50_000

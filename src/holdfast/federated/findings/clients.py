@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.core.evidence import Curve, Estimate
+from holdfast.federated.findings.deciles import deciles, gini, lorenz
+from holdfast.federated.findings.scores import ExampleScores
 from holdfast.federated.selection import Signals
-from holdfast.federated.simulation.deciles import deciles, gini, lorenz
-from holdfast.federated.simulation.population import Population
-from holdfast.federated.simulation.scores import ExampleScores
+
+if TYPE_CHECKING:
+    from holdfast.federated.simulation.population import Population
 
 LEAST = 5
 """Examples that a client must have to be one of those whose worst score is told: the score of one with two examples is chance."""
