@@ -28,7 +28,7 @@ FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChec
 @st.composite
 def rows(draw, word=WORD, min_size=0):
     """Examples that all have the same attributes, drawn with the examples."""
-    label, tags, user, moment = (draw(st.booleans()) for _ in range(4))
+    label, tags, user, moment, context = (draw(st.booleans()) for _ in range(5))
     groups = draw(st.lists(WORD, max_size=2, unique=True))
     found = []
     for _ in range(draw(st.integers(min_size, 8))):
@@ -41,6 +41,7 @@ def rows(draw, word=WORD, min_size=0):
                 user_id=draw(word) if user else None,
                 timestamp=draw(MOMENT) if moment else None,
                 groups={group: draw(word) for group in groups},
+                context=draw(st.lists(word, max_size=3)) if context else None,
             )
         )
     return found
@@ -53,6 +54,7 @@ def as_record(example: Example) -> dict:
         "tags": example.tags,
         "user_id": example.user_id,
         "timestamp": example.timestamp and example.timestamp.isoformat(),
+        "context": example.context,
     }
     return {key: value for key, value in fields.items() if value is not None} | {f"g:{key}": value for key, value in example.groups.items()}
 
@@ -72,7 +74,7 @@ def slow_hash(data: Dataset) -> str:
         if name == "timestamp":
             digest.update(b"".join(struct.pack("<q", int(value.replace(tzinfo=UTC).timestamp())) for value in values))
             continue
-        if name in ("tokens", "tags"):
+        if name in ("tokens", "tags", "context"):
             digest.update(b"".join(struct.pack("<q", len(value)) for value in values))
             values = [word for value in values for word in value]
         digest.update(b"".join(struct.pack("<q", len(value.encode())) for value in values))
@@ -152,7 +154,8 @@ def test_json_lines_carry_everything_but_the_users_name(tmp_path, examples, zipp
     lines = "".join(json.dumps(as_record(example)) + "\n" for example in examples).encode()
     path.write_bytes(gzip.compress(lines) if zipped else lines)
     groups = {f"g:{name}": name for name in examples[0].groups}
-    data = load_data(f"jsonl:{path}", columns=Columns(groups=list(groups)), fractions=THIRDS)
+    context = None if examples[0].context is None else "context"
+    data = load_data(f"jsonl:{path}", columns=Columns(groups=list(groups), context=context), fractions=THIRDS)
     back = [
         replace(example, user_id=None, groups={groups[key]: value for key, value in example.groups.items()})
         for part in data.parts

@@ -2,6 +2,7 @@
 
 from holdfast.data.canaries import plant_canaries
 from holdfast.data.coin_canaries import CoinCanaries, coin_canaries
+from holdfast.data.conversations import Replies, replies
 from holdfast.data.dataset import Dataset, DataSplits
 from holdfast.data.examples import Example
 from holdfast.data.load import Fractions, load_data
@@ -25,6 +26,7 @@ __all__ = [
     "Example",
     "Fractions",
     "PlantedSecrets",
+    "Replies",
     "Secret",
     "SecretPattern",
     "coin_canaries",
@@ -35,4 +37,5 @@ __all__ = [
     "pattern_of_template",
     "plant_canaries",
     "plant_secrets",
+    "replies",
 ]

@@ -88,7 +88,7 @@ def coin_canaries(
         Where `min_count` is None that holds for labels and tags alone, and it is the vocabulary that looks at no training text.
 
     Edge cases:
-        Canaries get made-up users, one each; groups and time are those of a real row (of their own row under "label-noise"). A tag
+        Canaries get made-up users, one each; groups, time and context are those of a real row (of their own row under "label-noise"). A tag
         "I-x" is given to no word, so tags that begin chunks stay well-formed. How many rows `train` has tells how many canaries
         are in; like the number of examples in every promise, it counts as public. A made-up word may share its bucket of a hashed
         vocabulary with other words, and a vocabulary of a file of vectors knows none of them: to it they are all one unknown word.

@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from holdfast.core.errors import DataError, nearest
 
 TOKENS, LABEL, TAGS, USER_ID, TIMESTAMP = "tokens", "label", "tags", "user_id", "timestamp"
+CONTEXT = "context"  # the words that an utterance answers; empty where it answers nothing
 GROUP = "group:"  # the column of group attribute "dialect" is "group:dialect"
 
 STRING = pa.dictionary(pa.int32(), pa.string())
-SCHEMA = {TOKENS: pa.list_(STRING), LABEL: STRING, TAGS: pa.list_(STRING), USER_ID: STRING, TIMESTAMP: pa.timestamp("s")}
+SCHEMA = {
+    TOKENS: pa.list_(STRING),
+    LABEL: STRING,
+    TAGS: pa.list_(STRING),
+    USER_ID: STRING,
+    TIMESTAMP: pa.timestamp("s"),
+    CONTEXT: pa.list_(STRING),
+}
 
 _HASH_ROWS = 65_536  # rows that are hashed at a time; part of the definition of the hash, so never change it
 
@@ -28,13 +36,14 @@ def canonical(table: pa.Table) -> pa.Table:
 
     Args:
         table: Columns `tokens` (list of string), and where known `label`, `tags` (list of string), `user_id`,
-            `timestamp` (any unit; a zone is converted to UTC) and `group:NAME`, in any encoding and chunking.
+            `timestamp` (any unit; a zone is converted to UTC), `context` (list of string; a row of it may be empty) and `group:NAME`,
+            in any encoding and chunking.
 
     Returns:
         The same rows; no copy is made of a column that already has the form.
 
     Raises:
-        DataError: For an unknown column, a null, an utterance without tokens, an empty token, or unequal token and tag
+        DataError: For an unknown column, a null, an utterance without tokens, an empty word, or unequal token and tag
             counts; the message gives the row, counted from 0.
     """
     for name in table.column_names:
@@ -159,13 +168,20 @@ def _check_tokens(columns: dict[str, pa.Array]) -> None:
     counts = np.diff(offsets(columns[TOKENS]))
     if not counts.all():
         raise DataError(f"row {int(np.flatnonzero(counts == 0)[0])} has no tokens; leave such rows out")
-    flat = columns[TOKENS].flatten()
-    blank = pc.index(flat.dictionary, "").as_py()
-    if blank >= 0 and pc.index(flat.indices, pa.scalar(blank, pa.int32())).as_py() >= 0:
-        at = pc.index(flat.indices, pa.scalar(blank, pa.int32())).as_py()
-        raise DataError(f"row {int(np.searchsorted(np.cumsum(counts), at, side='right'))} has an empty token; leave such tokens out")
+    _check_words(columns[TOKENS], "token")
+    if CONTEXT in columns:
+        _check_words(columns[CONTEXT], "word in its context")
     if TAGS in columns:
         tags = np.diff(offsets(columns[TAGS]))
         if (tags != counts).any():
             row = int(np.flatnonzero(tags != counts)[0])
             raise DataError(f"row {row} has {counts[row]} tokens but {tags[row]} tags; give one tag for each token")
+
+
+def _check_words(column: pa.ListArray, what: str) -> None:
+    flat = column.flatten()
+    blank = pc.index(flat.dictionary, "").as_py()
+    at = pc.index(flat.indices, pa.scalar(blank, pa.int32())).as_py() if blank >= 0 else -1
+    if at >= 0:
+        row = int(np.searchsorted(offsets(column)[1:], at, side="right"))
+        raise DataError(f"row {row} has an empty {what}; leave such words out")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from holdfast.core.errors import InputError, nearest
 from holdfast.data import columns
-from holdfast.data.columns import GROUP, LABEL, TAGS, TIMESTAMP, TOKENS, USER_ID
+from holdfast.data.columns import CONTEXT, GROUP, LABEL, TAGS, TIMESTAMP, TOKENS, USER_ID
 from holdfast.data.examples import Example
 
 
@@ -31,7 +31,7 @@ class Dataset:
     from: asking a view for one that happens to have no row gives an empty data set, asking for an unknown one is an error.
 
     Args:
-        table: Columns `tokens`, `label`, `tags`, `user_id`, `timestamp`, `group:NAME`, in any Arrow encoding.
+        table: Columns `tokens`, `label`, `tags`, `user_id`, `timestamp`, `context`, `group:NAME`, in any Arrow encoding.
         name: What the data are called, such as "snips".
         split: Which part this is, such as "train".
 
@@ -66,13 +66,14 @@ class Dataset:
         """
         rows = list(examples)
         attributes: dict[str, list[Any]] = {TOKENS: [row.tokens for row in rows]}
-        for attribute in (LABEL, TAGS, USER_ID, TIMESTAMP):
+        for attribute in (LABEL, TAGS, USER_ID, TIMESTAMP, CONTEXT):
             values = [getattr(row, attribute) for row in rows]
             if any(value is not None for value in values):
                 attributes[attribute] = values
         for group in sorted({group for row in rows for group in row.groups}):
             attributes[GROUP + group] = [row.groups.get(group) for row in rows]
-        kinds = {TOKENS: pa.list_(pa.string()), TAGS: pa.list_(pa.string()), TIMESTAMP: pa.timestamp("s", "UTC")}
+        words, moments = pa.list_(pa.string()), pa.timestamp("s", "UTC")
+        kinds = {TOKENS: words, TAGS: words, CONTEXT: words, TIMESTAMP: moments}
         arrays = {key: pa.array(values, kinds.get(key, pa.string())) for key, values in attributes.items()}
         return cls(pa.table(arrays), name, split)
 
@@ -94,7 +95,7 @@ class Dataset:
         return f"Dataset({self.name!r}, {self.split!r}, {size}: {', '.join(self.table.column_names)})"
 
     def has(self, column: str) -> bool:
-        """Says whether there is such a column: "label", "tags", "user_id", "timestamp", or "group:NAME"."""
+        """Says whether there is such a column: "label", "tags", "user_id", "timestamp", "context", or "group:NAME"."""
         return column in self.table.column_names
 
     def tokens(self) -> list[list[str]]:
@@ -108,6 +109,10 @@ class Dataset:
     def tags(self) -> list[list[str]]:
         """The tags of each utterance, one for each token."""
         return columns.lists(self._column(TAGS))
+
+    def contexts(self) -> list[list[str]]:
+        """The words that each utterance answers; none where it answers nothing."""
+        return columns.lists(self._column(CONTEXT))
 
     def user_ids(self) -> list[str]:
         """Who said each utterance."""
@@ -228,6 +233,8 @@ def _summary(part: Dataset) -> dict[str, Any]:
         found["tags"] = dict(sorted(Counter(columns.words(part._column(TAGS).flatten())).items()))
     if part.has(USER_ID):
         found["users"] = len(set(part.user_ids()))
+    if part.has(CONTEXT):
+        found["in_context"] = int(np.count_nonzero(np.diff(columns.offsets(part._column(CONTEXT)))))
     if part.has(TIMESTAMP) and len(part):
         moments = part.timestamps()
         found["from"], found["to"] = f"{moments.min()}Z", f"{moments.max()}Z"
@@ -245,4 +252,5 @@ def _example(row: dict[str, Any]) -> Example:
         user_id=row.get(USER_ID),
         timestamp=None if moment is None else moment.replace(tzinfo=UTC),
         groups={key.removeprefix(GROUP): value for key, value in row.items() if key.startswith(GROUP)},
+        context=tuple(row[CONTEXT]) if CONTEXT in row else None,
     )

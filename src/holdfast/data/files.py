@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from holdfast.core.errors import DataError
 from holdfast.data.columns import TAGS, TOKENS
-from holdfast.data.records import BadRows, Collector, Columns
+from holdfast.data.records import BadRows, Collector, Columns, Field
 from holdfast.data.text_files import lines
 
 _DELIMITERS = ",;\t|"
@@ -32,7 +32,7 @@ def read_jsonl(path: Path, *, columns: Columns, bad_rows: BadRows) -> pa.Table:
         DataError: See `holdfast.data.text_files.lines`, `Columns.layout` and `holdfast.data.records.convert`.
     """
     collector = Collector(path, bad_rows=bad_rows)
-    layout: dict[str, str] | None = None
+    layout: dict[str, Field] | None = None
     for number, line in lines(path):
         if not line.strip():
             continue
@@ -71,7 +71,7 @@ def read_csv(path: Path, *, columns: Columns, bad_rows: BadRows, delimiter: str 
         DataError: As `read_jsonl`, and for a line with more or fewer fields than the first.
     """
     collector = Collector(path, bad_rows=bad_rows)
-    rows = _csv_rows(path, delimiter)
+    rows = csv_rows(path, delimiter)
     _, header = next(rows)
     layout = columns.layout(header, path=path, line=1)
     for number, row in rows:
@@ -99,7 +99,7 @@ def read_conll(path: Path, *, bad_rows: BadRows) -> pa.Table:
         DataError: As `read_jsonl`.
     """
     collector = Collector(path, bad_rows=bad_rows)
-    layout = {TOKENS: "token", TAGS: "tag"}
+    layout: dict[str, Field] = {TOKENS: "token", TAGS: "tag"}
     for start, sentence in _sentences(path):
         bad = next((at for at, cells in enumerate(sentence) if len(cells) < 2 or not cells[0] or not cells[-1]), None)
         if bad is not None:
@@ -125,8 +125,19 @@ def _sentences(path: Path) -> Iterator[tuple[int, list[list[str]]]]:
         yield start, sentence
 
 
-def _csv_rows(path: Path, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
-    """Yields the number of the last line of each row, and its fields; the first is the header."""
+def csv_rows(path: Path, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
+    """Reads the rows of a file whose fields stand between delimiters, quoted where they hold one or the end of a line.
+
+    Args:
+        path: The file; gzipped or not.
+        delimiter: One character; where None, the most frequent of comma, semicolon, tab and bar in the first line.
+
+    Yields:
+        The number of the last line of each row, and its fields; the first row is the header.
+
+    Raises:
+        DataError: See `holdfast.data.text_files.lines`, and for quotes that do not end.
+    """
     numbered = lines(path)
     _, first = next(numbered)
     mark = delimiter or max(_DELIMITERS, key=first.count)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from holdfast.core.errors import DataError
 from holdfast.data.columns import LABEL, TAGS, TOKENS
-from holdfast.data.records import BadRows, Collector
+from holdfast.data.records import BadRows, Collector, Field
 from holdfast.data.text_files import find, lines
 
 PART_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -37,7 +37,33 @@ def part_files(folder: Path) -> dict[str, Path]:
     for part in ("train", "test"):
         if part not in found:
             there = ", ".join(path.name for path in files) or "no file"
-            raise DataError(f"no file for {part!r}; there is {there}. Name one {part}.EXTENSION, or give a single file", path=folder)
+            cure = f"Name one {part}.EXTENSION, give a single file, or file_as='user_id' where each file is a user"
+            raise DataError(f"no file for {part!r}; there is {there}. {cure}", path=folder)
+    return found
+
+
+def whole_files(folder: Path, kind: str) -> dict[str, Path]:
+    """Finds all files of a kind in a folder, each by its name up to the first dot.
+
+    Args:
+        folder: The folder.
+        kind: How their names end: ".conll" or ".conll.gz" for "conll".
+
+    Raises:
+        DataError: If there is none, or two have one name.
+    """
+    if not folder.is_dir():
+        raise DataError("no such folder; where each file is a user, give the folder that holds the files", path=folder)
+    files = sorted(path for path in folder.iterdir() if path.name.removesuffix(".gz").endswith(f".{kind}"))
+    if not files:
+        there = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        raise DataError(f"no file *.{kind} or *.{kind}.gz; there is {there}", path=folder)
+    found: dict[str, Path] = {}
+    for path in files:
+        name = path.name.split(".")[0]
+        if name in found:
+            raise DataError(f"{found[name].name} and {path.name} are both called {name!r}; rename one", path=folder)
+        found[name] = path
     return found
 
 
@@ -53,7 +79,7 @@ def read_snips(folder: Path, *, bad_rows: BadRows) -> pa.Table:
     """
     said, tagged, labelled = folder / "seq.in", folder / "seq.out", folder / "label"
     collector = Collector(find(said) or said, bad_rows=bad_rows)
-    layout = {TOKENS: "seq.in", TAGS: "seq.out", LABEL: "label"}
+    layout: dict[str, Field] = {TOKENS: "seq.in", TAGS: "seq.out", LABEL: "label"}
     for words, tags, label in zip_longest(lines(said), lines(tagged), lines(labelled)):
         parts = {"seq.in": words, "seq.out": tags, "label": label}
         number = next(part[0] for part in parts.values() if part is not None)

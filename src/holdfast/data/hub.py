@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from holdfast.core.errors import DataError, InputError
-from holdfast.data.columns import TAGS, TIMESTAMP, TOKENS
+from holdfast.data.columns import CONTEXT, TAGS, TIMESTAMP, TOKENS
 from holdfast.data.folders import PART_NAMES
-from holdfast.data.records import BadRow, Columns, moment
+from holdfast.data.records import BadRow, Columns, moment, single, together
 
 
 def read_hub(name: str, *, columns: Columns, config: str | None = None) -> dict[str, pa.Table]:
@@ -54,16 +54,29 @@ def _load(name: str, config: str | None) -> Any:
 
 def _table(data: Any, columns: Columns, place: str) -> pa.Table:
     layout = columns.layout(data.column_names, path=place)
-    plain = data.select_columns(list(dict.fromkeys(layout.values()))).with_format("arrow")
+    fields = dict.fromkeys(one for field in layout.values() for one in single(field))
+    plain = data.select_columns(list(fields)).with_format("arrow")
     table = plain[:] if len(plain) else plain.data.table
-    return pa.table({column: _column(table.column(field), data.features[field], column, place, field) for column, field in layout.items()})
+
+    def read(column: str, field: str) -> pa.ChunkedArray | pa.Array:
+        return _column(table.column(field), data.features[field], column, place, field)
+
+    return pa.table({column: _joined([read(column, one) for one in single(field)]) for column, field in layout.items()})
+
+
+def _joined(values: list[pa.ChunkedArray | pa.Array]) -> pa.ChunkedArray | pa.Array:
+    """The names of several fields as one id for each row; a row that lacks one stays empty."""
+    if len(values) == 1:
+        return values[0]
+    rows = zip(*(column.cast(pa.string()).to_pylist() for column in values), strict=True)
+    return pa.array([None if None in row else together(row) for row in rows], pa.string())
 
 
 def _column(values: pa.ChunkedArray, feature: Any, column: str, place: str, field: str) -> pa.ChunkedArray | pa.Array:
     names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
     if names is not None:
         values = _named(values, names)
-    if column in (TOKENS, TAGS) and pa.types.is_string(values.type):
+    if column in (TOKENS, TAGS, CONTEXT) and pa.types.is_string(values.type):
         import pyarrow.compute as pc
 
         return pc.utf8_split_whitespace(pc.utf8_trim_whitespace(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,14 +14,18 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from holdfast.core.errors import DataError
-from holdfast.data.columns import GROUP, LABEL, TAGS, TIMESTAMP, TOKENS, USER_ID
+from holdfast.data.columns import CONTEXT, GROUP, LABEL, TAGS, TIMESTAMP, TOKENS, USER_ID
 from holdfast.data.dataset import Dataset
 
 BadRows = Literal["refuse", "skip"]
 _USUAL = (LABEL, TAGS, USER_ID, TIMESTAMP)
 _log = logging.getLogger(__name__)
 _CHUNK = 8192  # records that live as Python objects before they become Arrow arrays
-_TYPES = {TOKENS: pa.list_(pa.string()), TAGS: pa.list_(pa.string()), TIMESTAMP: pa.timestamp("s", "UTC")}
+_WORDS = pa.list_(pa.string())
+_TYPES = {TOKENS: _WORDS, TAGS: _WORDS, CONTEXT: _WORDS, TIMESTAMP: pa.timestamp("s", "UTC")}
+
+Field = str | tuple[str, ...]
+"""One field of a file, or several that name a user together."""
 
 
 class BadRow(ValueError):
@@ -32,33 +37,38 @@ class Columns:
     """Which field of a file holds what.
 
     A field that is named must be there. Where a name is left out, the usual one is used if the file has it ("text" or
-    "tokens", "label", "tags", "user_id", "timestamp"); groups are read only when they are named.
+    "tokens", "label", "tags", "user_id", "timestamp"); groups and the context are read only when they are named.
 
     Args:
         text: A text whose words stand between blanks. Give either this or `tokens`.
         tokens: A list of words, or one string with blanks between them.
         label: The label of the utterance.
         tags: A list of tags, one for each token, or one string with blanks between them.
-        user_id: Who said it; it is hashed on reading.
+        user_id: Who said it; it is hashed on reading. A list of fields names the user by all of them together, such as a play and
+            a speaker in it.
         timestamp: When: ISO 8601, or seconds since 1970. Without a zone it is read as UTC.
         groups: Fields that become group attributes of the same name.
+        context: The words that the utterance answers: a list, or one string with blanks between them; an empty one answers nothing.
     """
 
     text: str | None = None
     tokens: str | None = None
     label: str | None = None
     tags: str | None = None
-    user_id: str | None = None
+    user_id: str | Sequence[str] | None = None
     timestamp: str | None = None
     groups: Sequence[str] = ()
+    context: str | None = None
 
     def __post_init__(self) -> None:
         if self.text is not None and self.tokens is not None:
             raise DataError(f"columns: text={self.text!r} and tokens={self.tokens!r}; give one of the two")
         if isinstance(self.groups, str):
             raise DataError(f"columns: groups is the text {self.groups!r}; give a list, such as [{self.groups!r}]")
+        if not isinstance(self.user_id, (str, type(None))) and (not self.user_id or len(set(self.user_id)) < len(self.user_id)):
+            raise DataError(f"columns: user_id is the list {list(self.user_id)}; give one field or more, each once")
 
-    def layout(self, fields: Sequence[str], *, path: Path | str | None = None, line: int | None = None) -> dict[str, str]:
+    def layout(self, fields: Sequence[str], *, path: Path | str | None = None, line: int | None = None) -> dict[str, Field]:
         """Finds the fields of a file.
 
         Args:
@@ -67,7 +77,7 @@ class Columns:
             line: The line, for messages.
 
         Returns:
-            Column of the data set to field of the file.
+            Column of the data set to field of the file, or to the fields that name a user together.
 
         Raises:
             DataError: If a named field is not there, or neither text nor tokens are.
@@ -76,17 +86,20 @@ class Columns:
         words = self.text or self.tokens or next((usual for usual in ("tokens", "text") if usual in fields), None)
         if words is None:
             raise DataError(f"no column 'text' or 'tokens'; {there}. Say which one holds the words", path=path, line=line)
-        wanted = {TOKENS: words} | {GROUP + group: group for group in self.groups}
+        wanted: dict[str, Field] = {TOKENS: words, **{GROUP + group: group for group in self.groups}}
         for column in _USUAL:
-            named: str | None = getattr(self, column)
+            named: str | Sequence[str] | None = getattr(self, column)
             if named is not None or column in fields:
-                wanted[column] = named or column
+                wanted[column] = column if named is None else named if isinstance(named, str) else tuple(named)
+        if self.context is not None:
+            wanted[CONTEXT] = self.context
         for field in wanted.values():
-            if field not in fields:
-                raise DataError(f"no column {field!r}; {there}", path=path, line=line)
+            missing = [one for one in single(field) if one not in fields]
+            if missing:
+                raise DataError(f"no column {missing[0]!r}; {there}", path=path, line=line)
         return wanted
 
-    def newcomers(self, fields: Collection[str], layout: Mapping[str, str]) -> list[str]:
+    def newcomers(self, fields: Collection[str], layout: Mapping[str, Field]) -> list[str]:
         """The usual columns that a later record has and the first had not; leaving them out unsaid would lose data."""
         return [column for column in _USUAL if column in fields and column not in layout and getattr(self, column) is None]
 
@@ -106,7 +119,7 @@ class Collector:
         self._tables: list[pa.Table] = []
         self._skipped: list[int] = []
 
-    def add(self, record: Mapping[str, Any], layout: Mapping[str, str], *, line: int) -> None:
+    def add(self, record: Mapping[str, Any], layout: Mapping[str, Field], *, line: int) -> None:
         """Adds one record, read by `convert`; a bad one is refused or skipped."""
         try:
             row = convert(record, layout)
@@ -145,7 +158,7 @@ class Collector:
             self._pending = {}
 
 
-def convert(record: Mapping[str, Any], layout: Mapping[str, str]) -> dict[str, Any]:
+def convert(record: Mapping[str, Any], layout: Mapping[str, Field]) -> dict[str, Any]:
     """Reads the values of one record.
 
     Args:
@@ -157,15 +170,30 @@ def convert(record: Mapping[str, Any], layout: Mapping[str, str]) -> dict[str, A
     """
     row: dict[str, Any] = {}
     for column, field in layout.items():
-        value = record.get(field)
-        if value is None or value == "":
-            there = ", ".join(map(repr, record))
-            raise BadRow(f"column {field!r} is empty" if field in record else f"no column {field!r}; it has: {there}")
-        read = _words if column in (TOKENS, TAGS) else moment if column == TIMESTAMP else _name
-        row[column] = read(value, field)
+        if isinstance(field, tuple):
+            row[column] = together([_name(_value(record, one), one) for one in field])
+        elif column == CONTEXT:
+            row[column] = _answered(record, field)
+        else:
+            read = _words if column in (TOKENS, TAGS) else moment if column == TIMESTAMP else _name
+            row[column] = read(_value(record, field), field)
     if TAGS in row and len(row[TAGS]) != len(row[TOKENS]):
         raise BadRow(f"{len(row[TOKENS])} tokens but {len(row[TAGS])} tags; give one tag for each token")
     return row
+
+
+def single(field: Field) -> tuple[str, ...]:
+    """The fields that stand behind a column."""
+    return (field,) if isinstance(field, str) else field
+
+
+def together(parts: Sequence[str]) -> str:
+    """One id of several names; no two rows of names give the same id.
+
+    >>> together(["hamlet"]), together(["a|b", "c"]), together(["a", "b|c"])
+    ('hamlet', '["a|b", "c"]', '["a", "b|c"]')
+    """
+    return parts[0] if len(parts) == 1 else json.dumps(list(parts), ensure_ascii=False)
 
 
 def hash_users(data: Dataset) -> Dataset:
@@ -215,6 +243,20 @@ def moment(value: Any, field: str) -> datetime:
         raise
     except (TypeError, ValueError, OverflowError, OSError) as error:
         raise BadRow(f"column {field!r}: {value!r} is no time; {cure}") from error
+
+
+def _value(record: Mapping[str, Any], field: str) -> Any:
+    value = record.get(field)
+    if value is None or value == "":
+        there = ", ".join(map(repr, record))
+        raise BadRow(f"column {field!r} is empty" if field in record else f"no column {field!r}; it has: {there}")
+    return value
+
+
+def _answered(record: Mapping[str, Any], field: str) -> list[str]:
+    value = record.get(field)
+    nothing = (isinstance(value, str) and not value.strip()) or (isinstance(value, (list, tuple)) and not value)
+    return [] if nothing else _words(_value(record, field), field)
 
 
 def _words(value: Any, field: str) -> list[str]:

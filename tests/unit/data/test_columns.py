@@ -80,7 +80,14 @@ def largely(kind):
     )
 
 
+def data_with_context(data):
+    """The same rows, of which the second and third answer something."""
+    column = pa.array([[], ["is", "Orla", "in", "?"], ["stop"]], pa.list_(pa.string()))
+    return Dataset.from_table(data.table.append_column("context", column), name="n", split="s")
+
+
 def test_hash_and_content_do_not_depend_on_the_encoding(data):
+    data = data_with_context(data)
     for table in encodings(data):
         other = Dataset.from_table(table, name="n", split="s")
         assert list(other) == list(data)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from holdfast.core.errors import DataError, InputError
 from holdfast.core.randomness import Streams
-from holdfast.data.columns import LABEL, TAGS, TIMESTAMP, USER_ID
+from holdfast.data.columns import CONTEXT, LABEL, TAGS, TIMESTAMP, USER_ID
 from holdfast.data.dataset import Dataset, DataSplits
 from holdfast.data.examples import Example
 from holdfast.data.secrets.patterns import SecretPattern
@@ -72,9 +72,9 @@ class Secret:
 
         Args:
             like: Gives the columns. A label or tags that it lacks are left out.
-            row: The row of `like` whose groups and time it gets; the user is made up.
+            row: The row of `like` whose groups, time and context it gets; the user is made up.
         """
-        source = like[row] if like.has(TIMESTAMP) or like.group_names else None
+        source = like[row] if like.has(TIMESTAMP) or like.has(CONTEXT) or like.group_names else None
         return Example(
             tokens=self.words,
             label=self.pattern.label if like.has(LABEL) else None,
@@ -82,6 +82,7 @@ class Secret:
             user_id=self._user(like) if like.has(USER_ID) else None,
             timestamp=source.timestamp if source else None,
             groups=source.groups if source else {},
+            context=source.context if source else None,
         )
 
     def _user(self, like: Dataset) -> str:
