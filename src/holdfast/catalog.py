@@ -18,6 +18,8 @@ CATALOG: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "intent-slot": "holdfast.tasks:IntentSlot",
                 "classification": "holdfast.tasks:Classification",
                 "tagging": "holdfast.tasks:Tagging",
+                "language-model": "holdfast.tasks:LanguageModel",
+                "reply-prediction": "holdfast.tasks:ReplyPrediction",
             }
         ),
         "mechanism": MappingProxyType(

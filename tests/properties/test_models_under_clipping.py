@@ -108,6 +108,27 @@ def test_clipped_sums_of_our_models_equal_the_loop(name: str, lengths: list[int]
     check(module, task.encode(data, featuriser, labels), task)
 
 
+CAUSAL = {"min_count": 1, "max_length": 6}
+NEXT_WORDS = {
+    "lstm-lm": models.LSTMLanguageModel(embedding=5, hidden=4, **CAUSAL),
+    "lstm-lm, two layers, tied": models.LSTMLanguageModel(embedding=5, hidden=4, layers=2, tied=True, **CAUSAL),
+    "lstm-lm, bytes": models.LSTMLanguageModel(embedding=5, hidden=4, vocabulary="bytes", min_count=1, max_length=20),
+    "decoder": models.Decoder(width=8, layers=2, heads=2, feedforward=8, **CAUSAL),
+    "decoder, tied": models.Decoder(width=8, layers=1, heads=2, feedforward=8, tied=True, **CAUSAL),
+    "decoder, bytes": models.Decoder(width=8, layers=1, heads=2, feedforward=8, vocabulary="bytes", min_count=1, max_length=20),
+}
+
+
+@pytest.mark.parametrize("name", NEXT_WORDS)
+@settings(deadline=None, max_examples=8)
+@given(lengths=st.lists(st.integers(1, 8), min_size=1, max_size=5), seed=st.integers(0, 99))
+def test_clipped_sums_of_models_of_next_words_equal_the_loop(name: str, lengths: list[int], seed: int):
+    """A tied table occurs twice in a pass, once looked up and once as a product: its cross terms count."""
+    task, data, model = tasks.LanguageModel(), corpus(lengths, seed), NEXT_WORDS[name]
+    featuriser, labels = model.featuriser(data.tokens()), task.labels(data)
+    check(model.build(featuriser, labels, Streams(seed)).eval(), task.encode(data, featuriser, labels), task)
+
+
 @pytest.mark.parametrize("task", [tasks.Classification(), tasks.Tagging()], ids=lambda task: task.name)
 def test_clipped_sums_of_one_head_equal_the_loop(task: tasks.Task, vectors: str):
     data, model = corpus([3, 1, 6], 1), made("bilstm", vectors)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from holdfast import models
 from holdfast.core.randomness import Streams
 from holdfast.data import Dataset, Example
-from holdfast.tasks import Batch, Classification, EncodedDataset, IntentSlot, Prediction, Tagging, Task
+from holdfast.tasks import Batch, Classification, EncodedDataset, IntentSlot, LanguageModel, Prediction, ReplyPrediction, Tagging, Task
 from holdfast.tasks.labelling import sentence_loss
 from holdfast.testing import check_task
 
@@ -117,6 +117,73 @@ def test_no_loss_moves_with_the_words_of_another_row(name: str, task: str, rows:
 @pytest.mark.parametrize("task", TASKS)
 def test_our_tasks_pass_the_check_for_third_parties(name: str, task: str):
     check_task(TASKS[task], dataset([[("in", "O")], [("Llanfairpwllgwyngyll", "B-x"), ("a", "O")] * 3]), model=MODELS[name])
+
+
+CAUSAL = {
+    "lstm-lm": models.LSTMLanguageModel(embedding=5, hidden=4, layers=2, min_count=1),
+    "lstm-lm, tied": models.LSTMLanguageModel(embedding=5, hidden=4, tied=True, min_count=1),
+    "lstm-lm, bytes": models.LSTMLanguageModel(embedding=5, hidden=4, vocabulary="bytes"),
+    "decoder": models.Decoder(width=8, layers=2, heads=2, feedforward=8, min_count=1, max_length=5),
+    "decoder, bytes": models.Decoder(width=8, layers=1, heads=2, feedforward=8, vocabulary="bytes", max_length=16),
+}
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@settings(deadline=None, max_examples=12)
+@given(rows=ROWS, order=st.randoms(use_true_random=False))
+def test_a_loss_of_next_words_is_the_same_alone_in_any_batch_and_in_any_order(name: str, rows: list, order):
+    task, data = LanguageModel(), dataset(rows)
+    featuriser, labels = CAUSAL[name].featuriser(dataset([[("in", "O"), ("é", "O")]]).tokens()), task.labels(data)
+    module, encoded = CAUSAL[name].build(featuriser, labels, Streams(5)).eval(), task.encode(data, featuriser, labels)
+    shuffled = list(range(len(encoded)))
+    order.shuffle(shuffled)
+    with torch.no_grad():
+        together, permuted, *alone = (
+            task.per_example_loss(module, task.collate(encoded, np.array(chosen)))
+            for chosen in (range(len(encoded)), shuffled, *([row] for row in range(len(encoded))))
+        )
+    torch.testing.assert_close(permuted, together[shuffled], atol=1e-5, rtol=1e-6)
+    torch.testing.assert_close(torch.cat(alone), together, atol=1e-5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_next_words_pass_the_check_for_third_parties(name: str):
+    check_task(LanguageModel(), dataset([[("in", "O")], [("Llanfairpwllgwyngyll", "B-x"), ("a", "O")] * 3]), model=CAUSAL[name])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_replies_pass_the_check_for_third_parties(name: str):
+    pairs = [("play what", "Jazz", "reply"), ("", "in a a a", "other"), ("é", "stop", "reply"), ("a a a a a a", "in", "other")]
+    rows = [Example(tokens=tuple(reply.split()), context=tuple(asked.split()), label=label) for asked, reply, label in pairs]
+    check_task(ReplyPrediction(context_words=3), Dataset.from_examples(rows, name="drawn", split="train"), model=MODELS[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanOverTheWordsOfTheBatch(LanguageModel):
+    """A planted fault: the usual loss of a language model, a mean over all words of the batch."""
+
+    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        counts = batch.features.word_mask_BW.sum(1)
+        return super().per_example_loss(model, batch) * counts * len(batch) / counts.sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepliesOfOthers(ReplyPrediction):
+    """A planted fault: other rows of the batch stand in for wrong replies."""
+
+    def per_example_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        scores_B = model(batch.features).sentence_BK[:, 1]
+        return torch.logsumexp(scores_B, 0) - scores_B
+
+
+def test_the_customary_losses_of_both_are_caught():
+    pairs = [("play", "Jazz", "reply"), ("what is", "in a", "other"), ("é", "stop now a", "reply")]
+    rows = [Example(tokens=tuple(reply.split()), context=tuple(asked.split()), label=label) for asked, reply, label in pairs]
+    data = Dataset.from_examples(rows, name="drawn", split="train")
+    with pytest.raises(AssertionError, match="rows meet"):
+        check_task(MeanOverTheWordsOfTheBatch(), data, model=CAUSAL["lstm-lm"])
+    with pytest.raises(AssertionError, match="rows meet"):
+        check_task(RepliesOfOthers(), data, model=MODELS["bag"])
 
 
 @dataclass(frozen=True, kw_only=True)

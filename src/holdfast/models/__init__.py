@@ -1,4 +1,4 @@
-"""Models that label sentences and their words: settings, features, and saving without pickles. Loaded on demand."""
+"""Models that label sentences and words or predict next words: settings, features, saving without pickles. Loaded on demand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from holdfast.models.bag import Bag
     from holdfast.models.bilstm import BiLSTM
+    from holdfast.models.causal import Decoder, LSTMLanguageModel
     from holdfast.models.crf import Transitions
     from holdfast.models.features import Encoded, Features, Featuriser, Labels, Logits, ModelSettings, Precomputing
     from holdfast.models.hub import Hub
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Bag",
     "BiLSTM",
+    "Decoder",
     "Encoded",
     "Features",
     "Featuriser",
     "Hub",
+    "LSTMLanguageModel",
     "Labels",
     "LoadedModel",
     "Logits",
@@ -35,6 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {"Bag": "bag", "BiLSTM": "bilstm", "Hub": "hub", "Transformer": "transformer", "Transitions": "crf"}
+_HOMES |= dict.fromkeys(["Decoder", "LSTMLanguageModel"], "causal")
 _HOMES |= dict.fromkeys(["Encoded", "Features", "Featuriser", "Labels", "Logits", "ModelSettings", "Precomputing"], "features")
 _HOMES |= dict.fromkeys(["LoadedModel", "describe", "load", "save", "settings"], "registry")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -61,7 +61,8 @@ class Logits:
 
     Args:
         sentence_BK: Scores of the labels of the whole sentence; None for a model without such labels.
-        tokens_BWS: Scores of the labels of each word; None for a model without such labels.
+        tokens_BWS: Scores of the labels of each word; None for a model without such labels. A model that predicts next words gives
+            here the scores of each piece given the pieces before it, (B, T, S), S being all pieces of its vocabulary.
         transitions: Scores of labels of words that follow each other; None where each word's label is chosen by itself.
     """
 
@@ -77,21 +78,51 @@ class Labels:
     Args:
         sentence: Labels of the whole sentence, such as intents; empty for none.
         tokens: Labels of a word, such as BIO tags; empty for none.
+        next_words: Whether each word is to be predicted from those before it: the labels are then the vocabulary of the featuriser,
+            and there are no others.
 
     Raises:
-        InputError: For a label that stands twice, or no labels at all.
+        InputError: For a label that stands twice, no labels at all, or next words beside other labels.
+
+    >>> Labels(next_words=True).tokens
+    ()
     """
 
     sentence: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
+    next_words: bool = False
 
     def __post_init__(self) -> None:
         for name in ("sentence", "tokens"):
             labels = getattr(self, name)
             if len(set(labels)) != len(labels):
                 raise InputError(f"labels: {name} holds a label twice: {sorted({x for x in labels if labels.count(x) > 1})}")
-        if not self.sentence and not self.tokens:
+        if self.next_words and (self.sentence or self.tokens):
+            raise InputError("labels: a model that predicts next words has no other labels; leave out sentence and tokens, or next_words")
+        if not self.sentence and not self.tokens and not self.next_words:
             raise InputError("labels: neither the sentence nor its tokens have a label; give at least one")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON that `from_json` reads; models without next words are written as they were before there were any."""
+        plain = {"sentence": list(self.sentence), "tokens": list(self.tokens)}
+        return plain | ({"next_words": True} if self.next_words else {})
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Reads what `to_json` wrote."""
+        return cls(tuple(document["sentence"]), tuple(document["tokens"]), bool(document.get("next_words", False)))
+
+    def check_not_next_words(self, owner: str) -> None:
+        """Refuses to predict next words.
+
+        Args:
+            owner: The part of a model that cannot, for the error.
+
+        Raises:
+            InputError: If the labels are the vocabulary.
+        """
+        if self.next_words:
+            raise InputError(f"{owner} chooses among labels and cannot predict next words; take the model 'lstm-lm' or 'decoder'")
 
 
 @dataclass(frozen=True, eq=False)

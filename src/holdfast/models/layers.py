@@ -96,10 +96,14 @@ class Heads(nn.Module):
         dropout: Share of numbers dropped before each head in training.
         tag_head: "softmax", by which the tag of each word is chosen by itself, or "crf", with learned scores of tags that follow
             each other.
+
+    Raises:
+        InputError: For labels that are next words.
     """
 
     def __init__(self, labels: Labels, *, sentence_width: int, word_width: int, dropout: float, tag_head: str = "softmax") -> None:
         super().__init__()
+        labels.check_not_next_words("labels: this model")
         self.sentence_width = sentence_width
         self.dropout = nn.Dropout(dropout)
         self.sentence = nn.Linear(sentence_width, len(labels.sentence)) if labels.sentence else None

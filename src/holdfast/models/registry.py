@@ -17,7 +17,14 @@ from holdfast.core.errors import InputError, RunError, nearest
 from holdfast.models import checks
 from holdfast.models.features import Featuriser, Labels, ModelSettings
 
-KINDS = {"bag": "bag:Bag", "bilstm": "bilstm:BiLSTM", "transformer": "transformer:Transformer", "hub": "hub:Hub"}
+KINDS = {
+    "bag": "bag:Bag",
+    "bilstm": "bilstm:BiLSTM",
+    "transformer": "transformer:Transformer",
+    "hub": "hub:Hub",
+    "lstm-lm": "causal:LSTMLanguageModel",
+    "decoder": "causal:Decoder",
+}
 """The names of models, and where their settings live."""
 
 FORMAT_VERSION = 1
@@ -43,7 +50,7 @@ def settings(name: str | ModelSettings, options: Mapping[str, Any] | None = None
     """Makes the settings of a model from its name, or changes settings that are there.
 
     Args:
-        name: "bag", "bilstm", "transformer", "hub:FOLDER", "hub:minilm" or "hub:owner/name"; or a settings object.
+        name: "bag", "bilstm", "transformer", "lstm-lm", "decoder", "hub:FOLDER", "hub:minilm" or "hub:owner/name"; or a settings object.
         options: Fields of those settings, such as ``{"hidden": 64}``.
 
     Raises:
@@ -77,7 +84,7 @@ def describe(module: nn.Module, settings: ModelSettings, featuriser: Featuriser,
     return {
         "settings": settings.describe(),
         "featuriser": featuriser.describe(),
-        "labels": {"sentence": len(labels.sentence), "tokens": len(labels.tokens)},
+        "labels": {"sentence": len(labels.sentence), "tokens": len(labels.tokens)} | ({"next_words": True} if labels.next_words else {}),
         "parameters": {"trainable": trainable, "frozen": sum(p.numel() for p in module.parameters()) - trainable},
     }
 
@@ -107,7 +114,7 @@ def save(folder: Path | str, module: nn.Module, settings: ModelSettings, featuri
         "format_version": FORMAT_VERSION,
         "kind": settings.kind,
         "settings": asdict(settings),  # type: ignore[call-overload]  # settings are dataclasses
-        "labels": asdict(labels),
+        "labels": labels.to_json(),
     }
     (folder / "model.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
 
@@ -127,7 +134,7 @@ def load(folder: Path | str) -> LoadedModel:
         if document.get("format") != "holdfast.model" or document.get("format_version") != FORMAT_VERSION:
             raise RunError(f"{folder}: not a model of format version {FORMAT_VERSION}; read it with the holdfast that wrote it")
         loaded = _settings_class(document["kind"])(**document["settings"])
-        labels = Labels(tuple(document["labels"]["sentence"]), tuple(document["labels"]["tokens"]))
+        labels = Labels.from_json(document["labels"])
         featuriser = loaded.load_featuriser(folder)
         weights = safetensors.torch.load_file(folder / "model.safetensors")
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:

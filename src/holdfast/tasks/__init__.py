@@ -2,7 +2,32 @@
 
 from holdfast.tasks.classification import Classification
 from holdfast.tasks.intent_slot import IntentSlot
+from holdfast.tasks.language_model import LanguageModel
+from holdfast.tasks.reply_prediction import ReplyPrediction
 from holdfast.tasks.tagging import Tagging
-from holdfast.tasks.task import Batch, EncodedDataset, Prediction, Task, TaskWithConfidences
+from holdfast.tasks.task import (
+    Batch,
+    EncodedDataset,
+    NextWords,
+    Prediction,
+    Task,
+    TaskWithConfidences,
+    TaskWithWords,
+    words_of,
+)
 
-__all__ = ["Batch", "Classification", "EncodedDataset", "IntentSlot", "Prediction", "Tagging", "Task", "TaskWithConfidences"]
+__all__ = [
+    "Batch",
+    "Classification",
+    "EncodedDataset",
+    "IntentSlot",
+    "LanguageModel",
+    "NextWords",
+    "Prediction",
+    "ReplyPrediction",
+    "Tagging",
+    "Task",
+    "TaskWithConfidences",
+    "TaskWithWords",
+    "words_of",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -20,16 +20,39 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
+class NextWords:
+    """What a model says of the words of one example, each given those before it; the end marker, where it is read, is the last.
+
+    Two of these are equal where the same words were right and known. Losses are left out of that: a longer batch adds padding,
+    other sums are rounded otherwise, and no rounding to fewer digits makes two close numbers equal for certain.
+
+    Args:
+        losses: What each word cost, in nats, 64-bit.
+        right: Whether the likeliest word was the word; never so for an unknown one.
+        known: Whether the vocabulary has the word.
+    """
+
+    losses: tuple[float, ...] = field(compare=False)
+    right: tuple[bool, ...]
+    known: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a model says of one example.
 
     Args:
         label: Of the sentence, or None where the task has no such labels.
         tags: One for each word, or None where the task has no such labels.
+        probability: Of the label that the task ranks examples by, in [0, 1]; None for tasks that rank none. It takes no part in
+            comparisons, for the reason that `NextWords` gives.
+        next_words: What the model says of each word, or None where the task predicts no words.
     """
 
     label: str | None = None
     tags: tuple[str, ...] | None = None
+    probability: float | None = field(default=None, compare=False)
+    next_words: NextWords | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,3 +183,22 @@ class TaskWithConfidences(Task, Protocol):
     def confidences(self, model: nn.Module, batch: Batch) -> Tensor:
         """What the model says of each example, (B, F), finite; the caller has put the model in evaluation mode."""
         ...
+
+
+@runtime_checkable
+class TaskWithWords(Task, Protocol):
+    """A task whose models read more of an example than its tokens; a task need not."""
+
+    def words(self, dataset: Dataset) -> list[list[str]]:
+        """The words that a model reads of each example, in their order: what a vocabulary is made from."""
+        ...
+
+
+def words_of(task: Task, dataset: Dataset) -> list[list[str]]:
+    """The words that a model reads of each example: what the task says, or else the tokens.
+
+    Args:
+        task: What is learned.
+        dataset: The examples.
+    """
+    return task.words(dataset) if isinstance(task, TaskWithWords) else dataset.tokens()

@@ -86,10 +86,13 @@ def _telling(task: Task) -> TaskWithConfidences:
 def _batches(
     task: Task, encoded: EncodedDataset, device: torch.device, at: NDArray[np.int64] | None = None
 ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
-    chosen = np.arange(len(encoded)) if at is None else at
-    for start in range(0, len(chosen), EVALUATION_BATCH):
+    chosen, lengths, start = np.arange(len(encoded)) if at is None else at, encoded.encoded.pieces.lengths, 0
+    while start < len(chosen):
         indices = chosen[start : start + EVALUATION_BATCH]
+        if encoded.labels.next_words:
+            indices = indices[: max(1, EVALUATION_POSITIONS // int(lengths[indices].max()))]
         yield indices, task.collate(encoded, indices).to(device)
+        start += len(indices)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from holdfast.privacy import Mechanism
 from holdfast.privacy.clipping import Indices, LossesOf
 from holdfast.privacy.preflight import PROBES, preflight
 from holdfast.privacy.users import UserGroups, UserLosses
-from holdfast.tasks import EncodedDataset, Task
+from holdfast.tasks import EncodedDataset, Task, words_of
 from holdfast.training import evaluation
 from holdfast.training.checkpoints import LEDGER, keep_key
 from holdfast.training.distributed import Group
@@ -171,7 +171,7 @@ def _prepare(
         folder.mkdir(parents=True, exist_ok=True)
         streams = keep_key(folder, streams)
     streams = group.same_streams(streams)
-    encoding = encoding or Encoding(model_settings.featuriser(data.train.tokens()), task.labels(data.train))
+    encoding = encoding or Encoding(model_settings.featuriser(words_of(task, data.train)), task.labels(data.train))
     featuriser, labels = encoding.featuriser, encoding.labels
     module = model_settings.build(featuriser, labels, streams.child("initialisation")).to(device)
     train, validation = (_seen_by(module, task.encode(part, featuriser, labels)) for part in (data.train, data.validation))
