@@ -8,9 +8,12 @@ from playwright.sync_api import Browser, Page
 from tests.browser.test_trust_report import LETTERS, NARROW, SMALLEST_TEXT, WIDE, overlapping
 from tests.extracting import ladder
 from tests.extracting import records as secret_records
+from tests.reporting_selection import records as selection_records
+from tests.reporting_selection import summary as selection_summary
 from tests.reproducing import records, rising
 
 from holdfast.report.reproductions import write_reproduction
+from holdfast.report.reproductions.client_selection import PRESENTATION
 from holdfast.study.reproductions import study_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -19,11 +22,14 @@ RUNS = {"edp-sgd": lambda: records(rising), "canary-extraction": lambda: secret_
 screens = pytest.mark.parametrize("page", [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark")], indirect=True)
 
 
-@pytest.fixture(scope="module", params=list(RUNS))
+@pytest.fixture(scope="module", params=[*RUNS, "client-selection"])
 def address(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> str:
+    folder = tmp_path_factory.mktemp("grid")
+    if request.param not in RUNS:  # of which the summary alone is invented
+        found = write_reproduction(folder, selection_records(), selection_summary(), title="A grid", study="x", presentation=PRESENTATION)
+        return found.html.as_uri()
     runs, study = RUNS[request.param](), study_of(request.param)
-    folder, kept = tmp_path_factory.mktemp("grid"), [study.trimmed(run) for run in runs]
-    summary = study.summarise(runs)
+    kept, summary = [study.trimmed(run) for run in runs], study.summarise(runs)
     return write_reproduction(folder, kept, summary, title="A grid", study="x", presentation=study.presentation).html.as_uri()
 
 

@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from tests.reporting import RUNS, SECRETS, STUDY, Hidden, four_runs, record_of, secret_runs, secrets
+from tests.reporting_federated import CROWDS, federated_runs
 
 from holdfast.report import write_report
 from holdfast.runs import RunRecord
@@ -19,7 +20,7 @@ SMALLEST_TEXT = 11  # CSS pixels
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'&amp; {{7*7}} ${7*7} " + "w" * 60
 screens = pytest.mark.parametrize("width", [WIDE, NARROW])
 schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
-pages = pytest.mark.parametrize("kind", ["four", "hostile", "eight", "alone", "secrets"])
+pages = pytest.mark.parametrize("kind", ["four", "hostile", "eight", "alone", "secrets", "federated", "crowd"])
 
 Visit = Callable[..., Page]
 
@@ -47,6 +48,8 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     hostile = [
         record_of(replace(run, name=name)) for run, name in zip(RUNS, [HOSTILE, "a" * 80, "日本語の実行", "]]></svg></style>"], strict=True)
     ]
+    names = [HOSTILE, "日本語の実行", *(f"activity^0.5, examples weights, seed {seed}" for seed in range(6))]
+    crowds = [replace(CROWDS[2], name=name, accuracy=0.7 + 0.004 * place) for place, name in enumerate(names)]
     planted = Hidden(name=HOSTILE, rank=2, found=f"{HOSTILE} b", truth=f"{HOSTILE} c")
     hostile[0] = replace(hostile[0], evidence=hostile[0].evidence + secrets(HOSTILE, (planted, *SECRETS["non-private"])))
     return {
@@ -55,6 +58,8 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "eight": written(tmp_path_factory.mktemp("eight"), *eight_runs()),
         "alone": written(tmp_path_factory.mktemp("alone"), record_of(RUNS[2])),
         "secrets": written(tmp_path_factory.mktemp("secrets"), *secret_runs()),
+        "federated": written(tmp_path_factory.mktemp("federated"), *federated_runs()),
+        "crowd": written(tmp_path_factory.mktemp("crowd"), *federated_runs(*crowds)),
     }
 
 
@@ -110,7 +115,7 @@ def test_wide_tables_scroll_in_their_own_box(visit: Visit, width: int):
     assert scrolled > 0 if width == NARROW else scrolled <= 3
 
 
-@pytest.mark.parametrize("kind", ["four", "secrets"])
+@pytest.mark.parametrize("kind", ["four", "secrets", "federated"])
 @schemes
 @screens
 def test_the_accessibility_linter_finds_nothing(visit: Visit, kind: str, width: int, scheme: str):
@@ -137,7 +142,7 @@ def test_letters_in_charts_are_large_enough(visit: Visit, kind: str, width: int)
     assert small == {}
 
 
-@pytest.mark.parametrize("kind", ["four", "eight", "alone", "secrets"])
+@pytest.mark.parametrize("kind", ["four", "eight", "alone", "secrets", "federated", "crowd"])
 @screens
 def test_no_two_texts_in_a_chart_overlap(visit: Visit, kind: str, width: int):
     assert overlapping(visit(kind, width=width).evaluate(LETTERS)) == []

@@ -31,39 +31,47 @@ stopping, character embeddings, these together and DP-SGD over several seeds, se
 the secrets, and holds what accuracy says against their exposure. After Parikh et al.
 (arXiv 2203.13920), likewise without their tables.
 
+client-selection: does drawing clients by how much data they have help, when, and whom does
+it hurt? Trains across simulated clients with several strategies of selection and weights
+of aggregation, once on all data and once period by period, and compares each with uniform
+selection in pairs, for light and heavy users apart. After Dupuy et al. (arXiv 2202.03925),
+likewise without their tables.
+
   holdfast reproduce edp-sgd --quick
   holdfast reproduce edp-sgd --out somewhere/else --resume
   holdfast reproduce canary-extraction --quick
   holdfast reproduce canary-extraction --data snips:FOLDER
+  holdfast reproduce client-selection --jobs 2
 """
 
 
 def add(commands: Commands[Any]) -> None:
     """Describes the arguments."""
     parser = command(commands, "reproduce", run=run, help="do a study of a published question again", text=_TEXT)
-    parser.add_argument("study", metavar="STUDY", help="which study: edp-sgd, or canary-extraction")
+    parser.add_argument("study", metavar="STUDY", help="which study: edp-sgd, canary-extraction, or client-selection")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where runs and report go (default: the study's name)")
     parser.add_argument("--quick", action="store_true", help="a smaller grid and model: on two cores within three minutes (edp-sgd) or ten")
     parser.add_argument("--resume", action="store_true", help="keep finished runs and go on with an unfinished one")
     parser.add_argument("--jobs", type=int, metavar="N", help="runs to train at once (default: one for each core; one for edp-sgd)")
-    parser.add_argument("--data", metavar="SOURCE", help="data with intents and slots, such as snips:FOLDER (default: embedded ones)")
+    parser.add_argument(
+        "--data", metavar="SOURCE", help="other data that the study can learn from, such as snips:FOLDER (default: embedded ones)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Says what is to be done, does it, and prints what was found."""
-    from holdfast.study import phases, run_study
     from holdfast.study.reproductions import grid_of, reproduce, work_of
 
     grid = grid_of(args.study, quick=args.quick, source=args.data)
     out = args.out or Path(args.study)
     if not place().first:
-        run_study(grid.plan, out, resume=args.resume, page=False)
+        grid.study.kind.carry_out(grid.plan, out, resume=args.resume, page=False)
         return 0
     jobs = grid.study.jobs if args.jobs is None else args.jobs
     if place().size > 1:
         jobs = 1  # the processes of torchrun share every single training already
     sys.stderr.write(_beforehand(work_of(grid, out), jobs=jobs) + "\n")
-    with shown(phases(grid.plan)) as progress:
+    with shown(grid.study.kind.phases(grid.plan)) as progress:
         found = reproduce(grid, out, command=shlex.join(args.words), resume=args.resume, jobs=jobs, on_progress=progress)
     if args.json:
         output.document(_document(found))

@@ -12,6 +12,7 @@ from holdfast.report.comparison import difference, ratio
 from holdfast.report.document import UNRECORDED, Document
 from holdfast.report.extraction.reading import planted, secrets_sentence, standing_out
 from holdfast.report.extraction.rounds import attempts
+from holdfast.report.federation.reading import across, runs
 from holdfast.report.figures.tradeoff import scores
 from holdfast.report.numbers import label_of, large, named, share, significant, written
 from holdfast.report.view import NOT_MEASURED, Cell, Point, Table, Tile, Tone, cell, hint
@@ -25,7 +26,9 @@ def facts(document: Document) -> list[tuple[str, str]]:
     found = [("Model", _model(document)), ("Task", _name(_first(document, "settings").get("task"))), ("Data", _data(document))]
     found.append(("Data hash", str(document.data.get("content_hash", ""))[:16]))
     found.append(("Trained", moment(document.created)))
-    return [(name, value or "not recorded") for name, value in found]
+    federated = across(runs(document))
+    told = [("Clients", federated.removesuffix(" clients"))] if federated else []
+    return [*((name, value or "not recorded") for name, value in found), *told]
 
 
 def moment(created: str) -> str:
@@ -69,7 +72,7 @@ def lead(document: Document) -> str:
     claims = [claim for name in document.private if (claim := document.claim(name)) is not None]
     if not claims:
         found = "Nothing is promised" if _no_promise(document) else "No promise is on record"
-        return f"{found}: no run bounds what its model gives away about a single training example."
+        return f"{_across(document, found)}: no run bounds what its model gives away about a single training example."
     best = _strongest(claims)
     return words.promise(best, model="this model" if len(document.runs) == 1 else f"the model {best.subject}")
 
@@ -159,6 +162,15 @@ def best(document: Document, measure: str) -> Estimate | None:
     names = document.private or document.names
     found = [estimate for name in names if (estimate := _known(document, measure, name)) is not None]
     return max(found, key=lambda estimate: estimate.value or 0.0, default=None)
+
+
+def _across(document: Document, sentence: str) -> str:
+    """A sentence that says first across how many clients the runs were trained, where they were."""
+    federated = runs(document)
+    if not federated:
+        return sentence
+    opening = "Trained" if len(federated) == len(document.runs) else "Trained in part"
+    return f"{opening} across {across(federated) or 'clients'}, and {sentence[0].lower()}{sentence[1:]}"
 
 
 def _no_promise(document: Document) -> list[str]:

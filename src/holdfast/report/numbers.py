@@ -8,7 +8,7 @@ from typing import Literal
 
 from holdfast.core.evidence import Estimate
 
-Style = Literal["percent", "points", "plain", "nats", "bits", "seconds", "times", "count"]
+Style = Literal["percent", "points", "plain", "nats", "bits", "bytes", "seconds", "times", "count"]
 
 MINUS = "\N{MINUS SIGN}"
 DIFFERENCE, RATIO = "_difference", "_ratio"
@@ -54,9 +54,42 @@ _LABELS: dict[str, tuple[str, Style]] = {
     "seconds_per_epoch": ("Seconds per epoch", "seconds"),
     "parameters": ("Trainable parameters", "count"),
 }
-_UNITS: dict[str, Style] = {"share": "percent", "nats": "nats", "bits": "bits", "seconds": "seconds", "parameters": "count"}
+_ACROSS_CLIENTS: dict[str, str] = {  # written as their unit says
+    "client_score_decile": "Mean score of the clients of a decile",
+    "client_score_percentile": "Score of a client at a percentile",
+    "participation_decile": "Rounds that a client of a decile took part in",
+    "update_norm_decile": "Share of a decile in the norm of all updates",
+    "activity_gini": "Gini index of activity",
+    "participation_gini": "Gini index of participation",
+    "clients": "Clients",
+    "examples": "Examples of all clients",
+    "mean_js_distance": "Mean Jensen\N{EN DASH}Shannon distance of two clients",
+    "bytes_up": "Bytes sent up in all",
+    "bytes_down": "Bytes sent down in all",
+    "bytes_up_per_client": "Bytes up, one client and round",
+    "bytes_down_per_client": "Bytes down, one client and round",
+    "clients_left_out": "Updates left out",
+    "round_seconds": "Seconds of a round",
+    "prequential_score": "Prequential score",
+    "forgetting": "Forgetting",
+    "static_gap": "Static training less this",
+    "mean_score": "Score",
+    "mean_score_light": "Score, three lightest deciles",
+    "mean_score_heavy": "Score, three heaviest deciles",
+    "worst_decile": "Score, worst decile",
+    "rounds_to_score": "Rounds to the target",
+    "gain_over_uniform": "Gain over uniform selection",
+    "gain_light": "Gain, three lightest deciles",
+    "gain_heavy": "Gain, three heaviest deciles",
+}
+_GAPS = ("forgetting", "static_gap", "gain_over_uniform", "gain_light", "gain_heavy")  # differences of scores
+_UNITS: dict[str, Style] = {
+    **{"share": "percent", "nats": "nats", "bits": "bits", "bytes": "bytes", "seconds": "seconds", "parameters": "count"},
+    **{"clients": "count", "examples": "count"},
+}
 _SUFFIX: dict[Style, str] = {"percent": "%", "points": " points", "bits": " bits", "seconds": " s", "times": "×"}
 _WORDS = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
+_BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +126,7 @@ def label_of(name: str) -> str:
     >>> label_of("slot_f1"), label_of("gender_gap")
     ('Slot F1', 'Gender gap')
     """
-    return _LABELS[name][0] if name in _LABELS else name.replace("_", " ").strip().capitalize()
+    return _LABELS[name][0] if name in _LABELS else _ACROSS_CLIENTS.get(name, name.replace("_", " ").strip().capitalize())
 
 
 def written(estimate: Estimate) -> Written:
@@ -109,6 +142,8 @@ def written(estimate: Estimate) -> Written:
         reason = estimate.missing or ""
         return Written(value="not resolvable" if reason.startswith("not resolvable") else "not measured", missing=reason)
     style = _style(estimate)
+    if style == "bytes":
+        return Written(value=in_bytes(estimate.value))
     scale = 100 if style in ("percent", "points") else 1
     suffix = _SUFFIX.get(style, "")
     value = estimate.value * scale
@@ -205,6 +240,18 @@ def factor(epsilon: float) -> str:
     return significant(rounded)
 
 
+def in_bytes(count: float) -> str:
+    """A number of bytes in the decimal unit that suits it.
+
+    >>> in_bytes(950), in_bytes(13084), in_bytes(1_204_332)
+    ('950 bytes', '13.1 kB', '1.2 MB')
+    """
+    for size, unit in _BYTES:
+        if float(f"{abs(count):.3g}") >= size:
+            return f"{significant(count / size)} {unit}"
+    return f"{significant(count)} bytes"
+
+
 def large(count: float) -> str:
     """A count in words where it is large.
 
@@ -220,6 +267,8 @@ def large(count: float) -> str:
 def _style(estimate: Estimate) -> Style:
     if estimate.name.endswith(DIFFERENCE):
         return "points" if estimate.unit == "share" else "plain"
+    if estimate.name in _GAPS and estimate.unit == "share":
+        return "points"
     if estimate.name.endswith(RATIO):
         return "times"
     return _LABELS[estimate.name][1] if estimate.name in _LABELS else _UNITS.get(estimate.unit, "plain")

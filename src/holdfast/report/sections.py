@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from holdfast.core.claim import PrivacyClaim
 from holdfast.core.evidence import Curve, Estimate
@@ -14,6 +14,9 @@ from holdfast.report.extraction.reading import planted
 from holdfast.report.extraction.reading import shown as of_secrets
 from holdfast.report.extraction.rounds import shown as of_gradients
 from holdfast.report.extraction.secrets import extraction
+from holdfast.report.federation.reading import runs as federated
+from holdfast.report.federation.reading import shown as of_federation
+from holdfast.report.federation.section import federation
 from holdfast.report.figures import losses, times, trade_off
 from holdfast.report.figures.cost import LOSSES
 from holdfast.report.figures.tradeoff import scores
@@ -33,9 +36,9 @@ _ABSENT = {
 
 def sections(document: Document) -> list[Section]:
     """Every part of the page, in order."""
-    found = [training(document), leakage(document)]
-    asked = (extraction(document), gradients(document), others(document))
-    return [*found, *(part for part in asked if part is not None), *absent(), limits(document), reproduction(document)]
+    asked = (extraction(document), gradients(document), federation(document), others(document))
+    found = [training(document), leakage(document), *(part for part in asked if part is not None)]
+    return [*found, *absent([part.title for part in found]), limits(document), reproduction(document)]
 
 
 def training(document: Document, *, drawn: bool = True) -> Section:
@@ -48,13 +51,16 @@ def training(document: Document, *, drawn: bool = True) -> Section:
     claims = [claim for name in document.private if (claim := document.claim(name)) is not None]
     tables = [table for table in (_promises(document, claims), _usefulness(document), _times(document), _losses(document)) if table]
     measured = [estimate for quantity in (*scores(document), *_PROMISE) for estimate in _all(document, quantity)]
+    figures = [trade_off(document), times(document), losses(document)] if drawn else []
+    if federated(document):  # its rounds stand in a part of their own, so that an epoch that nobody counted is no gap
+        figures = [figure for figure in figures if not figure.empty]
     return Section(
         name="training",
         title="Training and promise",
         finding=_training_finding(document),
         points=tuple(_conditions(document, claims)),
         points_title="What the promises rest on" if claims else "",
-        figures=(trade_off(document), times(document), losses(document)) if drawn else (),
+        figures=tuple(figures),
         tables=(*tables, methods("How these numbers were measured", [(label(estimate), estimate) for estimate in measured])),
     )
 
@@ -63,7 +69,8 @@ def others(document: Document) -> Section | None:
     """Whatever was measured that no other part shows; nothing is left out in silence."""
     known = {*scores(document), *_PROMISE, *QUANTITIES}
     secrets = bool(planted(document))  # without any, no part speaks of them
-    extra = [one for one in document.evidence.estimates if not (one.name in known or of_gradients(one) or (secrets and of_secrets(one)))]
+    tests = (of_gradients, of_federation(document), *([of_secrets] if secrets else []))
+    extra = [one for one in document.evidence.estimates if one.name not in known and not any(test(one) for test in tests)]
     if not extra:
         return None
     rows = tuple((_named(document, estimate.subject), Cell(text=label(estimate)), cell(estimate)) for estimate in extra)
@@ -72,9 +79,14 @@ def others(document: Document) -> Section | None:
     return Section(name="others", title="Other measurements", finding=count, tables=tables)
 
 
-def absent() -> list[Section]:
-    """What no part of the evidence speaks of."""
-    return [Section(name=title.split()[0].lower(), title=title, finding=sentence, tone="missing") for title, sentence in _ABSENT.items()]
+def absent(there: Container[str] = ()) -> list[Section]:
+    """What no part of the evidence speaks of.
+
+    Args:
+        there: Titles of the parts that the page has.
+    """
+    missing = [(title, sentence) for title, sentence in _ABSENT.items() if title not in there]
+    return [Section(name=title.split()[0].lower(), title=title, finding=sentence, tone="missing") for title, sentence in missing]
 
 
 def limits(document: Document) -> Section:

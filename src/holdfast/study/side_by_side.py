@@ -12,8 +12,7 @@ from typing import Any
 
 from holdfast.core.errors import HoldfastError, Interrupted
 from holdfast.core.progress import OnProgress, Progress, silent
-from holdfast.study.execute import run_study
-from holdfast.study.plan import StudyPlan
+from holdfast.study.kinds import Plan, kind_of
 
 TOLD_EVERY = 2.0
 """Seconds between two reports of one run."""
@@ -22,7 +21,7 @@ _WAIT = 1.0
 
 
 def run_side_by_side(
-    plan: StudyPlan, out: Path, *, jobs: int, text: str, command: str = "", resume: bool = False, on_progress: OnProgress = silent
+    plan: Plan, out: Path, *, jobs: int, text: str, command: str = "", resume: bool = False, on_progress: OnProgress = silent
 ) -> None:
     """Trains and attacks the runs of a study, so many at a time; `run_study` with `resume` then takes them as they are.
 
@@ -84,10 +83,11 @@ class _Told(HoldfastError):
         self.exit_code = exit_code
 
 
-def _share(names: list[str], plan: StudyPlan, out: Path, text: str, command: str, resume: bool, told: Any, parent: int) -> None:
+def _share(names: list[str], plan: Plan, out: Path, text: str, command: str, resume: bool, told: Any, parent: int) -> None:
     """What one process does: its runs, one after another."""
     try:
-        run_study(plan, out, text=text, command=command, resume=resume, only=names, page=False, on_progress=_teller(told, parent))
+        carry_out = kind_of(plan).carry_out
+        carry_out(plan, out, text=text, command=command, resume=resume, only=names, page=False, on_progress=_teller(told, parent))
         told.put(None)
     except HoldfastError as error:
         told.put((str(error), error.exit_code))

@@ -28,7 +28,7 @@ def federated_phases(plan: FederatedPlan) -> Mapping[str, float]:
     """The phases that a study of this plan reports progress for, each with its rough share of the time."""
     found = {"data": 1.0}
     for run in plan.run:
-        found |= {f"federate {run.name}": float((plan.setting(run, "rounds") or 100) + 1), f"measure {run.name}": 5.0}
+        found |= {f"federate {run.name}": float(plan.rounds_of(run) + 1), f"measure {run.name}": 5.0}
     return found | {"report": 2.0}
 
 

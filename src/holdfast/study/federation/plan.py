@@ -119,6 +119,14 @@ class FederatedPlan(Table):
         own = getattr(run, key)
         return getattr(self.federation, key) if own is None else own
 
+    def rounds_of(self, run: FederatedRun) -> int:
+        """How many rounds a run has, as far as the plan alone says it: a clock cut by days has as many periods as its data."""
+        name, options = part_of(self.setting(run, "schedule"), "static")
+        if name == "static":
+            return int(options.get("rounds") or self.setting(run, "rounds"))
+        each, periods = options.get("rounds_per_period", 1), options.get("periods") or 10
+        return int(sum(each)) if isinstance(each, list) else int(each) * int(periods)
+
     def algorithm_of(self, run: FederatedRun) -> FederatedAlgorithm:
         """What clients and server of a run do."""
         check_options(f"run {run.name!r}: local", self.setting(run, "local"), LocalSolver)

@@ -14,9 +14,21 @@ from typing import Any
 from holdfast.core.evidence import Evidence
 from holdfast.report.reproductions import Presentation
 from holdfast.runs import RunRecord
-from holdfast.study.plan import RunPlan, StudyPlan, parse_plan
+from holdfast.study.federation import FederatedPlan
+from holdfast.study.kinds import TRAININGS, Kind, Plan
+from holdfast.study.plan import RunPlan
 
-_OURS = ("grid", "method", "defence", "other", "files", "quick", "seconds")  # tables of a template that a study file does not have
+_OURS = (
+    "grid",
+    "method",
+    "defence",
+    "strategy",
+    "clock",
+    "other",
+    "files",
+    "quick",
+    "seconds",
+)  # tables of a template that a study file does not have
 
 Template = Mapping[str, Any]
 
@@ -34,6 +46,7 @@ class Study:
         trimmed: A record with the figures that the page shows of each run.
         presentation: How it is shown.
         timed: Whether it compares times, so that its runs must not share the machine with each other.
+        kind: Of its file.
     """
 
     name: str
@@ -44,6 +57,7 @@ class Study:
     trimmed: Callable[[RunRecord], RunRecord]
     presentation: Presentation
     timed: bool = False
+    kind: Kind = TRAININGS
 
     @property
     def jobs(self) -> int:
@@ -61,22 +75,25 @@ class Grid:
         text: The same as a study file, which `holdfast run` takes.
         per_run: Seconds that a run takes beside its epochs and its secrets, about, on one core.
         per_thousand: Seconds of an epoch over 1,000 examples, about, by what is done against leakage: the defence of the run's
-            cell, or its mechanism.
+            cell, or its mechanism; of a federated study those of a "round".
         per_secret: Seconds that the search for a secret takes, about, by its unknown words.
     """
 
     study: Study
-    plan: StudyPlan
+    plan: Plan
     text: str
     per_run: float
     per_thousand: Mapping[str, float]
     per_secret: Mapping[str, float] = field(default_factory=dict)
 
-    def seconds(self, runs: Sequence[RunPlan], *, examples: int) -> float:
+    def seconds(self, runs: Sequence[Any], *, examples: int) -> float:
         """About how long these runs take with so many training examples, on one core like the one that was measured on."""
+        if isinstance(self.plan, FederatedPlan):
+            return sum(self.per_run + self.per_thousand["round"] * self.plan.rounds_of(run) for run in runs)
         return sum(self._of_run(run, examples) for run in runs)
 
     def _of_run(self, run: RunPlan, examples: int) -> float:
+        assert not isinstance(self.plan, FederatedPlan)
         epochs = float(self.plan.setting(run, "epochs"))
         secrets = self.plan.audit_of(run).secrets
         planted = sum(secret.repetitions for secret in secrets)
@@ -109,7 +126,7 @@ def read_grid(study: Study, *, quick: bool, source: str | None) -> Grid:
     seconds = document["seconds"]
     return Grid(
         study=study,
-        plan=parse_plan(text, origin=study.template, folder=Path()),
+        plan=study.kind.parse(text, origin=study.template, folder=Path()),
         text=text,
         per_run=seconds["run"],
         per_thousand={name: value for name, value in seconds.items() if name not in ("run", "secret")},

@@ -11,7 +11,8 @@ from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.data import load_data
 from holdfast.report.reproductions import ReproductionFiles, write_reproduction
 from holdfast.runs import RunRecord, RunStore
-from holdfast.study.execute import RUNS, run_study
+from holdfast.study.execute import RUNS
+from holdfast.study.kinds import kind_of
 from holdfast.study.reproductions.grid import Grid
 from holdfast.study.side_by_side import run_side_by_side
 
@@ -90,7 +91,9 @@ def reproduce(
     if jobs > 1:
         run_side_by_side(grid.plan, out, jobs=jobs, text=grid.text, command=command, resume=resume, on_progress=on_progress)
         resume = True  # what follows only reads what is there
-    result = run_study(grid.plan, out, text=grid.text, command=command, resume=resume, page=False, on_progress=on_progress)
+    result = kind_of(grid.plan).carry_out(
+        grid.plan, out, text=grid.text, command=command, resume=resume, page=False, on_progress=on_progress
+    )
     on_progress(Progress(phase="report", done=0, total=1))
     study = grid.study
     summary, kept = study.summarise(result.records), [study.trimmed(record) for record in result.records]

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from holdfast.core.errors import InputError, nearest
 from holdfast.study.reproductions.canary_extraction import CANARY_EXTRACTION
+from holdfast.study.reproductions.client_selection import CLIENT_SELECTION
 from holdfast.study.reproductions.edp_sgd import EDP_SGD
 from holdfast.study.reproductions.grid import Grid, Study, read_grid
 
-STUDIES: Mapping[str, Study] = {study.name: study for study in (EDP_SGD, CANARY_EXTRACTION)}
+STUDIES: Mapping[str, Study] = {study.name: study for study in (EDP_SGD, CANARY_EXTRACTION, CLIENT_SELECTION)}
 """All of them."""
 
 
@@ -19,6 +20,7 @@ def study_of(name: str) -> Study:
     Args:
         name: "edp-sgd": practical against theoretical privacy, after Dupuy et al. 2022 (arXiv 2107.14586). "canary-extraction":
             planted secrets and what stops an attacker from completing them, after Parikh et al. 2022 (arXiv 2203.13920).
+            "client-selection": drawing clients by their activity, after Dupuy et al. 2022 (arXiv 2202.03925).
 
     Raises:
         InputError: For an unknown name, with the nearest one.

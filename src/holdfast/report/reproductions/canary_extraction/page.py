@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from holdfast.core.evidence import Estimate, Evidence
-from holdfast.report import front, html
 from holdfast.report.document import Document
 from holdfast.report.numbers import DIFFERENCE, fixed, label_of, named, significant, written
 from holdfast.report.reproductions.canary_extraction.charts import accuracies, exposures
@@ -50,8 +49,8 @@ from holdfast.report.reproductions.canary_extraction.reading import (
     readings,
     undefended,
 )
-from holdfast.report.reproductions.parts import again, contradicted, limits, recorded
-from holdfast.report.view import Cell, Page, Point, Section, Table, Tile, Tone, cell, hint
+from holdfast.report.reproductions.parts import Study, every_run, framed, recorded
+from holdfast.report.view import Cell, Point, Section, Table, Tile, Tone, cell, hint
 from holdfast.report.view import methods as how
 
 _HEADLINES: dict[Outcome, str] = {"no": "No", "cannot be told": "Cannot be told", "yes": "Yes, so far", "not measured": "Not tested"}
@@ -79,19 +78,16 @@ def render(document: Document) -> str:
         HTML. The same document gives the same text on the same machine.
     """
     found = document.evidence
-    return html.page(
-        Page(
-            title=document.title,
-            facts=[*front.facts(document), ("Runs", f"{len(recorded(document))}, over {len(cells(found))} cells")],
-            alerts=[Point(lead="No reproduction of figures.", text=STATEMENT, tone="caution"), *contradicted(document)],
-            lead=_lead(found),
-            support=_MEANING,
-            tiles=[_combination(found), _undefended(found), _lowest(found), _agreement(found)],
-            overview=overview(found),
-            sections=[_exposure(found), _accuracy(found), _every_cell(found), _every_run(document), limits(found), again(document)],
-            version=document.versions.get("holdfast", ""),
-        )
+    own = Study(
+        statement=STATEMENT,
+        cells=len(cells(found)),
+        lead=_lead(found),
+        meaning=_MEANING,
+        tiles=[_combination(found), _undefended(found), _lowest(found), _agreement(found)],
+        overview=overview(found),
+        sections=[_exposure(found), _accuracy(found), _every_cell(found), _every_run(document)],
     )
+    return framed(document, own)
 
 
 def _lead(evidence: Evidence) -> str:
@@ -286,12 +282,7 @@ def _every_run(document: Document) -> Section:
         measured = [cell(document.estimate(quantity, name)) for quantity in (ACCURACY, EXPOSURE, *measures)]
         rows.append((Cell(text=name), *measured, Cell(text="–" if verdict is None else verdict.outcome)))
     columns = ("Run", "Found whole", "Exposure", *map(label_of, measures), "The promise")
-    return Section(
-        name="every-run",
-        title="Every run",
-        finding=f"{len(names)} models were trained and attacked, each once; its whole record is in the folder runs beside this page.",
-        tables=(Table(title="The runs one by one", columns=columns, rows=tuple(rows)),),
-    )
+    return every_run(document, columns=columns, rows=rows, done="trained and attacked")
 
 
 def _shown(evidence: Evidence, names: Sequence[str]) -> list[tuple[str, Estimate]]:

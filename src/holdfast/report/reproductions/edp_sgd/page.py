@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from holdfast.core.evidence import Estimate, Evidence
-from holdfast.report import front, html, words
+from holdfast.report import words
 from holdfast.report.document import Document
 from holdfast.report.numbers import RATIO, label_of, significant, written
 from holdfast.report.reproductions.edp_sgd.charts import over_promise
@@ -29,8 +29,8 @@ from holdfast.report.reproductions.edp_sgd.grid import (
     value,
 )
 from holdfast.report.reproductions.edp_sgd.reading import readings, sign, together
-from holdfast.report.reproductions.parts import again, contradicted, limits, recorded
-from holdfast.report.view import NOT_MEASURED, Cell, Page, Point, Section, Table, Tile, Tone, cell, hint
+from holdfast.report.reproductions.parts import Study, every_run, framed, recorded
+from holdfast.report.view import NOT_MEASURED, Cell, Point, Section, Table, Tile, Tone, cell, hint
 from holdfast.report.view import methods as how
 
 _TONES: dict[int, Tone] = {1: "good", 0: "missing", -1: "bad"}
@@ -52,19 +52,16 @@ def render(document: Document) -> str:
         HTML. The same document gives the same text on the same machine.
     """
     found = document.evidence
-    return html.page(
-        Page(
-            title=document.title,
-            facts=[*front.facts(document), ("Runs", _runs(document))],
-            alerts=[Point(lead="No reproduction of figures.", text=STATEMENT, tone="caution"), *contradicted(document)],
-            lead=_lead(found),
-            support=_MEANING,
-            tiles=[*(_correlation(found, subject) for subject in (*methods(found), BOTH)), _time(found)],
-            overview=overview(found),
-            sections=[_leakage(found), _usefulness(found), _every_run(document), limits(found), again(document)],
-            version=document.versions.get("holdfast", ""),
-        )
+    own = Study(
+        statement=STATEMENT,
+        cells=len(cells(found)),
+        lead=_lead(found),
+        meaning=_MEANING,
+        tiles=[*(_correlation(found, subject) for subject in (*methods(found), BOTH)), _time(found)],
+        overview=overview(found),
+        sections=[_leakage(found), _usefulness(found), _every_run(document)],
     )
+    return framed(document, own)
 
 
 def _lead(evidence: Evidence) -> str:
@@ -210,16 +207,7 @@ def _every_run(document: Document) -> Section:
         measured = [cell(document.estimate(quantity, name)) for quantity in (LEAKAGE, ADVANTAGE, *measures, SECONDS)]
         rows.append((Cell(text=name), promise, *measured, Cell(text="–" if verdict is None else verdict.outcome)))
     columns = ("Run", "Promised ε", "Attack AUC", "Advantage", *map(label_of, measures), label_of(SECONDS), "The promise")
-    return Section(
-        name="every-run",
-        title="Every run",
-        finding=f"{len(names)} models were trained and attacked, each once; its whole record is in the folder runs beside this page.",
-        tables=(Table(title="The runs one by one", columns=columns, rows=tuple(rows)),),
-    )
-
-
-def _runs(document: Document) -> str:
-    return f"{len(recorded(document))}, over {len(cells(document.evidence))} cells"
+    return every_run(document, columns=columns, rows=rows, done="trained and attacked")
 
 
 def _of_cells(evidence: Evidence, name: str) -> Sequence[Estimate]:
