@@ -1,4 +1,4 @@
-"""`holdfast demo`: the study that ships with holdfast, on the embedded corpus, without a network."""
+"""`holdfast demo`: the studies that ship with holdfast, on the embedded corpus, without a network."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from holdfast.cli.federate import federated
 from holdfast.cli.frame import Commands, command
-from holdfast.cli.run import carry_out
+from holdfast.cli.run import told, trained
+
+FILES = ("demo.toml", "demo_federated.toml")
 
 _TEXT = """\
 Train a small model four ways on a made-up voice assistant's utterances: without
 privacy, with eDP-SGD, and with exact DP-SGD at two budgets. Attack each, time each,
-and draw the report. Needs no network and about four minutes on two cores.
+and draw the report. Then train across the assistant's users, who stay where they are,
+with two ways to choose them, and draw a report of that. Needs no network and about four
+minutes on two cores.
 
   holdfast demo
   holdfast demo --out somewhere/else --resume
 """
+FEDERATED = "federated"
+"""The folder of the second half, and its name in the document of --json."""
 
 
 def add(commands: Commands[Any]) -> None:
@@ -28,8 +35,15 @@ def add(commands: Commands[Any]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Does the study of `demo.toml`."""
+    """Does the studies of `demo.toml` and `demo_federated.toml`."""
     from holdfast.study import parse_plan
+    from holdfast.study.federation import parse_federated_plan
 
-    text = resources.files("holdfast.study").joinpath("demo.toml").read_text(encoding="utf-8")
-    return carry_out(parse_plan(text, origin="demo.toml", folder=Path()), args, text=text, out=args.out)
+    first, second = (resources.files("holdfast.study").joinpath(name).read_text(encoding="utf-8") for name in FILES)
+    plan = parse_plan(first, origin=FILES[0], folder=Path())
+    federation = parse_federated_plan(second, origin=FILES[1], folder=Path())
+    return told(
+        args,
+        trained(plan, args, text=first, out=args.out),
+        federated(federation, args, text=second, out=args.out / FEDERATED, name=FEDERATED),
+    )

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.cli.frame import Commands, command
-from holdfast.cli.run import add_study, document, words
-from holdfast.cli.terminal import output
-from holdfast.cli.terminal.progress import shown
-from holdfast.core.processes import place
+from holdfast.cli.run import Told, add_study, told
+from holdfast.core.progress import OnProgress
 
 if TYPE_CHECKING:
+    from holdfast.study import StudyResult
     from holdfast.study.federation import FederatedPlan
 
 _TEXT = """\
@@ -40,27 +39,23 @@ def run(args: argparse.Namespace) -> int:
     from holdfast.study.federation import read_federated_plan
 
     plan = read_federated_plan(args.study)
-    return carry_out(plan, args, text=args.study.read_text(encoding="utf-8"), out=args.out or Path(args.study.stem))
+    text = args.study.read_text(encoding="utf-8")
+    return told(args, federated(plan, args, text=text, out=args.out or Path(args.study.stem)))
 
 
-def carry_out(plan: FederatedPlan, args: argparse.Namespace, *, text: str, out: Path) -> int:
-    """Does a federated study, draws its progress, and prints what was found.
+def federated(plan: FederatedPlan, args: argparse.Namespace, *, text: str, out: Path, name: str = "") -> Told:
+    """A federated study, to be done and told of.
 
     Args:
         plan: The study.
-        args: With `resume`, `json` and the words of the command.
+        args: With `resume` and the words of the command.
         text: The study file, kept beside the results.
         out: The folder for runs and report.
+        name: What to call it beside others.
     """
     from holdfast.study.federation import federated_phases, run_federated
 
-    if not place().first:
-        run_federated(plan, out, resume=args.resume)
-        return 0
-    with shown(federated_phases(plan)) as progress:
-        result = run_federated(plan, out, text=text, command=shlex.join(args.words), resume=args.resume, on_progress=progress)
-    if args.json:
-        output.document(document(result))
-    else:
-        output.lines(*words(result, COLUMNS))
-    return 0
+    def work(on_progress: OnProgress) -> StudyResult:
+        return run_federated(plan, out, text=text, command=shlex.join(args.words), resume=args.resume, on_progress=on_progress)
+
+    return Told(work=work, phases=federated_phases(plan), later=COLUMNS, name=name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from holdfast.cli.frame import Commands, Parser, command
 from holdfast.cli.terminal import output
 from holdfast.cli.terminal.progress import shown
 from holdfast.core.processes import place
+from holdfast.core.progress import OnProgress, silent
 
 if TYPE_CHECKING:
     from holdfast.core.evidence import Estimate, Evidence
@@ -71,20 +73,61 @@ def carry_out(plan: StudyPlan, args: argparse.Namespace, *, text: str, out: Path
     Returns:
         3 where an attack contradicted a claim, else 0.
     """
+    return told(args, trained(plan, args, text=text, out=out, only=only, report=report))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A study that is to be done and told of.
+
+    Args:
+        work: Does it.
+        phases: What progress it tells of.
+        later: Quantities to print behind epsilon and the scores of the task.
+        name: What to call it in a document that holds several; empty for the first.
+    """
+
+    work: Callable[[OnProgress], StudyResult]
+    phases: Mapping[str, float]
+    later: Sequence[str]
+    name: str = ""
+
+
+def trained(plan: StudyPlan, args: argparse.Namespace, *, text: str, out: Path, only: str | None = None, report: bool = True) -> Told:
+    """A study of trainings, to be done and told of; arguments as of `carry_out`."""
     from holdfast.study import phases, run_study
 
+    def work(on_progress: OnProgress) -> StudyResult:
+        command = shlex.join(args.words)
+        return run_study(plan, out, text=text, command=command, resume=args.resume, only=only, report=report, on_progress=on_progress)
+
+    return Told(work=work, phases=phases(plan), later=LATER)
+
+
+def told(args: argparse.Namespace, *studies: Told) -> int:
+    """Does studies one after the other with their progress, and prints what was found; processes that are not the first print nothing.
+
+    Args:
+        args: With `json`.
+        studies: At least one; with --json the document is that of the first, with those of the others under their names.
+
+    Returns:
+        3 where an attack contradicted a claim, else 0.
+    """
     if not place().first:
-        run_study(plan, out, resume=args.resume, only=only, report=report)
+        for study in studies:
+            study.work(silent)
         return 0
-    with shown(phases(plan)) as progress:
-        result = run_study(
-            plan, out, text=text, command=shlex.join(args.words), resume=args.resume, only=only, report=report, on_progress=progress
-        )
+    results = []
+    for study in studies:
+        with shown(study.phases) as progress:
+            results.append(study.work(progress))
+        if not args.json:
+            output.lines(*words(results[-1], study.later))
     if args.json:
-        output.document(document(result))
-    else:
-        output.lines(*words(result, LATER))
-    return CONTRADICTED if result.contradicted else 0
+        first, *others = [document(result) for result in results]
+        output.document(first | {study.name: other for study, other in zip(studies[1:], others, strict=True)})
+    return CONTRADICTED if any(result.contradicted for result in results) else 0
 
 
 def document(result: StudyResult) -> dict[str, Any]:

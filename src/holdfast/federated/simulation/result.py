@@ -72,6 +72,7 @@ class Simulation:
             *(() if own is None else found.served(own)),
             *self._traffic(),
             *self._left_out(),
+            self._steps(),
             *self._seconds(),
         )
         mine = Evidence(estimates=estimates, curves=(*self._convergence(), *found.curves()), notes=self._notes())
@@ -110,6 +111,16 @@ class Simulation:
                     conditions={"reason": reason},
                     method="counted over all rounds; a client that is left out twice counts twice",
                 )
+
+    def _steps(self) -> Estimate:
+        return Estimate(
+            name="local_steps",
+            subject=self.name,
+            value=float(self.state.history.steps),
+            unit="steps",
+            direction="lower is better",
+            method="counted over all clients and rounds: a strategy that draws clients with more examples does more work in a round",
+        )
 
     def _seconds(self) -> Iterator[Estimate]:
         seconds = self.state.history.seconds

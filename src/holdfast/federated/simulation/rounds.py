@@ -59,7 +59,7 @@ class Round:
         size = len(self.clients)
         self.losses, self.norms = np.full(size, np.nan), np.zeros(size)
         self.counted = np.zeros(size, dtype=bool)
-        self._steps = np.zeros(size, dtype=np.int64)
+        self.steps = np.zeros(size, dtype=np.int64)
 
     def train(
         self, weights: Weights, *, scale: Scale | None = None, corrections: Mapping[str, Tensor] | None = None, each: Each | None = None
@@ -102,15 +102,15 @@ class Round:
         """Notes what each client did, and which of them can count."""
         places, norms = updates.positions, updates.norms()
         good: NDArray[np.bool_] = np.isfinite(norms) & np.isfinite(updates.losses)
-        self._steps[places] = updates.steps
+        self.steps[places] = updates.steps
         self.losses[places[good]], self.norms[places[good]] = updates.losses[good], norms[good]
         self.counted[places] = good
         return good
 
     def _summed(self, total: Weights, singles: Mapping[int, Tensor], weights: Weights) -> Trained:
-        arrays = [self.losses, self.norms, self.counted, self._steps]
+        arrays = [self.losses, self.norms, self.counted, self.steps]
         total, (self.losses, self.norms, counted, steps) = self.replicas.add_up(total, [np.nan_to_num(one) for one in arrays])
-        self.counted, self._steps = counted > 0, steps.astype(np.int64)
+        self.counted, self.steps = counted > 0, steps.astype(np.int64)
         self.losses[~self.counted] = np.nan
         self.left_out["not finite"] += int((~self.counted).sum())
         kept = np.flatnonzero(self.counted)
@@ -124,4 +124,4 @@ class Round:
         elif self.rule is not None:
             deltas_mP = torch.stack([singles[int(place)] for place in kept])
             update = Layout.of(weights).unflatten(self.rule(deltas_mP, multipliers))
-        return Trained(update, self.clients[kept], self._steps[kept], multipliers)
+        return Trained(update, self.clients[kept], self.steps[kept], multipliers)

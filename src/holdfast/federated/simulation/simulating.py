@@ -186,6 +186,7 @@ class Simulator:
         history.left_out.update(work.left_out)
         history.trained += len(work.clients)
         history.counted += int(work.counted.sum())
+        history.steps += int(work.steps.sum())
         history.vain = 0 if work.counted.any() else history.vain + 1
         good = np.flatnonzero(work.counted)
         _, first = np.unique(work.clients[good], return_index=True)

@@ -38,6 +38,7 @@ class History:
         bytes_down: Bytes that all clients were sent.
         trained: How often a client trained; a client of two rounds counts twice.
         counted: How often a client's update went into a sum.
+        steps: Local steps of all clients in all rounds: the work that was done.
         cohorts: Cohorts that had a client at all.
         vain: Rounds in a row, up to now, in which clients trained and none of their updates was finite.
         seconds: Of each round, without evaluations.
@@ -50,6 +51,7 @@ class History:
     bytes_down: int = 0
     trained: int = 0
     counted: int = 0
+    steps: int = 0
     cohorts: int = 0
     vain: int = 0
     seconds: list[float] = field(default_factory=list)

@@ -19,7 +19,7 @@ def test_names_of_what_is_trained():
     part = Workload(given.task, given.module, given.encoded, ("heads.sentence.bias",))
     assert list(part.weights()) == ["heads.sentence.bias"]
     assert [name for name, value in given.module.named_parameters() if value.requires_grad] == ["heads.sentence.bias"]
-    with pytest.raises(InputError, match="'heads.bias' is no parameter of the model; it has: words.trained.weight"):
+    with pytest.raises(InputError, match=r"'heads\.bias' is no parameter of the model; it has: words\.trained\.weight"):
         Workload(given.task, given.module, given.encoded, ("heads.bias",))
     given.module.requires_grad_(False)
     with pytest.raises(InputError, match="no parameter of the model is trainable"):
