@@ -53,9 +53,7 @@ def add(commands: Commands[Any]) -> None:
     parser.add_argument("--quick", action="store_true", help="a smaller grid and model: on two cores within three minutes (edp-sgd) or ten")
     parser.add_argument("--resume", action="store_true", help="keep finished runs and go on with an unfinished one")
     parser.add_argument("--jobs", type=int, metavar="N", help="runs to train at once (default: one for each core; one for edp-sgd)")
-    parser.add_argument(
-        "--data", metavar="SOURCE", help="other data that the study can learn from, such as snips:FOLDER (default: embedded ones)"
-    )
+    parser.add_argument("--data", metavar="SOURCE", help="other data, such as snips:FOLDER (default: the embedded corpus)")
 
 
 def run(args: argparse.Namespace) -> int:

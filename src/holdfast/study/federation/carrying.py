@@ -16,6 +16,7 @@ from holdfast.federated import Simulation, simulate
 from holdfast.report import write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write, now
 from holdfast.study.execute import REPORT, RUNS, STUDY, StudyResult, in_phase, with_threads
+from holdfast.study.federation.gaps import with_gaps
 from holdfast.study.federation.parts import Populations, conditions_of
 from holdfast.study.federation.plan import FederatedPlan, FederatedRun
 from holdfast.training.distributed import Group, joined
@@ -81,6 +82,11 @@ def run_federated(
                 conditions_of(plan, run, populations.of(run))
         atomic_write(out / STUDY, text)
         records = tuple(_one(plan, run, populations, out, command=command, resume=resume, on_progress=on_progress) for run in chosen)
+        complete = with_gaps(records)
+        for before, after in zip(records, complete, strict=True):
+            if after is not before:
+                RunFolder(out / RUNS / after.name).write(after)
+        records = complete
         if not page:
             return StudyResult(records, None)
         with in_phase("report", on_progress):

@@ -18,17 +18,8 @@ from holdfast.study.federation import FederatedPlan
 from holdfast.study.kinds import TRAININGS, Kind, Plan
 from holdfast.study.plan import RunPlan
 
-_OURS = (
-    "grid",
-    "method",
-    "defence",
-    "strategy",
-    "clock",
-    "other",
-    "files",
-    "quick",
-    "seconds",
-)  # tables of a template that a study file does not have
+_OURS = ("grid", "method", "defence", "strategy", "clock", "other", "files", "quick", "seconds")
+"""Tables of a template that a study file does not have."""
 
 Template = Mapping[str, Any]
 
