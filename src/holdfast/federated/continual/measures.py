@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Direction, Interval
@@ -118,6 +117,8 @@ def _checked(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _over(periods: NDArray[np.int64], values: NDArray[np.float64]) -> OverPeriods:
+    from scipy import stats
+
     mean, interval = float(values.mean()), None
     if len(values) > 1:
         half = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))

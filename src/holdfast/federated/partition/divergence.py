@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
@@ -188,6 +187,8 @@ def js_map(shares_NK: NDArray[np.float64], *, most: int = 40) -> JsMap:
 
 def _entropies(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shannon entropy along the last axis, in nats."""
+    from scipy import special
+
     found: NDArray[np.float64] = special.entr(shares).sum(-1)
     return found
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
@@ -118,4 +117,6 @@ def stragglers(options: Mapping[str, Any] | None = None) -> Stragglers:
 
 def _normal(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """Standard normal numbers of uniform ones in [0, 1), which are moved off both ends."""
+    from scipy import special
+
     return np.asarray(special.ndtri(draws * (1 - 2.0**-53) + 2.0**-54))

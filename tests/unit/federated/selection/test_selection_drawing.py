@@ -89,6 +89,15 @@ def test_a_point_at_the_very_end_is_the_last_client_with_weight():
     assert drawn(counts, 4, "with replacement", random=AtTheEnd).clients.tolist() == [1, 1, 1, 1]
 
 
+def test_a_point_at_the_very_beginning_is_the_first_client_with_weight():
+    class AtTheBeginning:
+        def random(self, size):
+            return np.zeros(size)
+
+    counts = np.array([0, 0, 3, 1])
+    assert drawn(counts, 4, "with replacement", random=AtTheBeginning).clients.tolist() == [2, 2, 2, 2]
+
+
 def test_poisson_takes_whoever_is_below_its_probability():
     counts = np.array([1, 0, 5, 30, 2, 2])
     cohort = drawn(counts, 2, "poisson")

@@ -86,6 +86,13 @@ def test_weights_too_far_apart_for_floats_stay_logarithms():
     np.testing.assert_allclose(found.values, [1, 1, 1, 0.5, 0.5], atol=1e-6)
 
 
+def test_places_that_end_where_the_weights_fall_away_are_certain():
+    for gap in (61.0, 400.0, 5000.0):
+        logs = np.array([-gap, 0.0, -gap - 1, -1.0])
+        found = inclusion.successive(np.array([3, 1, 2, 4]), logs, 5)
+        assert (found.values.tolist(), found.exactness) == ([0, 1, 0, 1], "exact")
+
+
 def zipf_levels(clients: int, seed: int = 0) -> Levels:
     return Levels.of(np.minimum(np.random.default_rng(seed).zipf(1.7, clients), 5000))
 

@@ -53,7 +53,9 @@ def test_power_of_choice_with_equal_losses_favours_nobody():
     view = View(np.ones(10, dtype=np.int64), losses_of=lambda clients: np.zeros(len(clients)))
     times = np.zeros(10)
     for round in range(400):
-        times[select("power-of-choice", {"candidates": 10}, view, size=3, round=round).clients] += 1
+        cohort = select("power-of-choice", {"candidates": 10}, view, size=3, round=round)
+        np.testing.assert_allclose(cohort.inclusion, 0.3)  # the guess is right here
+        times[cohort.clients] += 1
     assert np.abs(times - 120).max() < 4.5 * math.sqrt(120 * 0.7)
 
 

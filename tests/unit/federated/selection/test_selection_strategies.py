@@ -201,6 +201,7 @@ def test_shares_are_whole_numbers_by_largest_remainder():
     shares, room = np.array([0.5, 0.3, 0.2]), np.full(3, 100.0)
     assert shared_out(7, shares, room, whole=True) == [4, 2, 1]
     assert shared_out(1, shares, room, whole=True) == [1, 0, 0]
+    assert shared_out(4, shares, room, whole=True) == [2, 1, 1]  # 2, 1.2 and 0.8: the last has the largest remainder
     np.testing.assert_allclose(shared_out(7, shares, room, whole=False), [3.5, 2.1, 1.4])
     assert shared_out(7, shares, np.array([1.0, 1.0, 1.0]), whole=True) == [1, 1, 1]
 
