@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, ndtr
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -48,6 +47,8 @@ def with_replacement(clients: Numbers, log_weights: Floats, size: float) -> Floa
         log_weights: Log of the weight of a client of it, (L,); -inf for no chance. One at least must be finite.
         size: Draws.
     """
+    from scipy.special import logsumexp
+
     return np.asarray(size * np.exp(log_weights - logsumexp(log_weights, b=clients)))
 
 
@@ -291,6 +292,8 @@ def _power_sums(clients: Numbers, rung_LQ: Floats) -> Floats:
 
 def _fewer_normal(clients: Numbers, rung_LQ: Floats, left_LQ: Floats, size: int) -> Floats:
     """The same by the normal distribution with continuity and skewness corrected."""
+    from scipy.special import ndtr
+
     spread_LQ = rung_LQ * left_LQ
     skewed_LQ = spread_LQ * (left_LQ - rung_LQ)
     mean_LQ = clients @ rung_LQ - rung_LQ

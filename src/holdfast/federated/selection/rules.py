@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from holdfast.core.errors import InputError
 from holdfast.federated.selection.contract import Leaning
@@ -182,6 +181,8 @@ class Mixture:
 
     def log_weights(self, levels: Levels, *, round: int, rounds: int) -> Floats:
         """The logarithm of the mixture, N being the clients that can be drawn."""
+        from scipy.special import logsumexp
+
         if not len(levels.counts):
             return np.zeros(0)
         logs = self.tau * np.log(levels.counts)
