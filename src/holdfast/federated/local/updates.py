@@ -73,7 +73,8 @@ class Updates:
         """The Euclidean norm of each client's whole update, (C,); not finite where the update is not."""
         squares = torch.zeros(len(self), dtype=torch.float64)
         for values in (*self.dense.values(), *(table.values_CRD for table in self.tables.values())):
-            squares += values.flatten(1).double().square().sum(1).cpu()
+            rows = values.flatten(1) if values.dim() > 1 else values[:, None]
+            squares += torch.linalg.vector_norm(rows, dim=1).double().square().cpu()  # of single precision: no copy is made
         found: NDArray[np.float64] = squares.sqrt().numpy()
         return found
 
