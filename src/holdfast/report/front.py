@@ -161,7 +161,7 @@ def best(document: Document, measure: str) -> Estimate | None:
     """The best score among the runs with a promise, or among all where there is none."""
     names = document.private or document.names
     found = [estimate for name in names if (estimate := _known(document, measure, name)) is not None]
-    return max(found, key=lambda estimate: estimate.value or 0.0, default=None)
+    return max(found, key=lambda one: (one.value or 0.0) * (-1 if one.direction == "lower is better" else 1), default=None)
 
 
 def _across(document: Document, sentence: str) -> str:
@@ -261,6 +261,7 @@ def _usefulness(document: Document) -> Tile:
     shown, base = written(score), document.estimate(score.name, document.baseline)
     among = ", the best with a promise" if len(document.private) > 1 else ""
     text = f"{label_of(score.name)} of {score.subject}{among}{f' ({shown.interval})' if shown.interval else ''}."
+    text += " Lower is better." if score.direction == "lower is better" else ""
     status = "measured"
     if base is not None and base.subject != score.subject:
         change = difference(score, base)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from holdfast.core.evidence import Estimate
 
-Style = Literal["percent", "points", "plain", "nats", "bits", "bytes", "seconds", "times", "count"]
+Style = Literal["percent", "points", "plain", "gap", "nats", "bits", "bytes", "seconds", "times", "count"]
 
 MINUS = "\N{MINUS SIGN}"
 DIFFERENCE, RATIO = "_difference", "_ratio"
@@ -17,6 +17,11 @@ _LABELS: dict[str, tuple[str, Style]] = {
     "slot_f1": ("Slot F1", "percent"),
     "accuracy": ("Accuracy", "percent"),
     "macro_f1": ("Macro F1", "percent"),
+    "tag_accuracy": ("Tag accuracy", "percent"),
+    "reply_auc": ("Reply AUC", "plain"),
+    "perplexity": ("Perplexity", "plain"),
+    "next_word_accuracy": ("Next\N{NON-BREAKING HYPHEN}word accuracy", "percent"),
+    "unknown_words": ("Unknown words", "percent"),
     "membership_auc": ("Attack AUC", "plain"),
     "tpr_at_fpr": ("TPR", "percent"),
     "membership_advantage": ("Attack advantage", "plain"),
@@ -70,6 +75,7 @@ _ACROSS_CLIENTS: dict[str, str] = {  # written as their unit says
     "bytes_down_per_client": "Bytes down, one client and round",
     "clients_left_out": "Updates left out",
     "round_seconds": "Seconds of a round",
+    "local_steps": "Steps of all clients",
     "prequential_score": "Prequential score",
     "forgetting": "Forgetting",
     "static_gap": "Static training less this",
@@ -85,7 +91,7 @@ _ACROSS_CLIENTS: dict[str, str] = {  # written as their unit says
 _GAPS = ("forgetting", "static_gap", "gain_over_uniform", "gain_light", "gain_heavy")  # differences of scores
 _UNITS: dict[str, Style] = {
     **{"share": "percent", "nats": "nats", "bits": "bits", "bytes": "bytes", "seconds": "seconds", "parameters": "count"},
-    **{"clients": "count", "examples": "count"},
+    **{"clients": "count", "examples": "count", "steps": "count"},
 }
 _SUFFIX: dict[Style, str] = {"percent": "%", "points": " points", "bits": " bits", "seconds": " s", "times": "×"}
 _WORDS = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
@@ -129,6 +135,15 @@ def label_of(name: str) -> str:
     return _LABELS[name][0] if name in _LABELS else _ACROSS_CLIENTS.get(name, name.replace("_", " ").strip().capitalize())
 
 
+def in_percent(name: str) -> bool:
+    """Whether a share of this name is written in percent, as most are.
+
+    >>> in_percent("slot_f1"), in_percent("perplexity")
+    (True, False)
+    """
+    return _LABELS.get(name, ("", "percent"))[1] == "percent"
+
+
 def written(estimate: Estimate) -> Written:
     """Writes an estimate with no more digits than its interval supports.
 
@@ -148,12 +163,12 @@ def written(estimate: Estimate) -> Written:
     suffix = _SUFFIX.get(style, "")
     value = estimate.value * scale
     interval = estimate.interval
-    if interval is None or interval.high <= interval.low:
+    if interval is None or interval.high - interval.low <= 1e-9 * abs(estimate.value):  # equal but for rounding
         text = f"{value:,.0f}" if style == "count" else significant(value)
         return Written(value=_signed(text, style) + suffix)
     decimals = supported(scale * (interval.high - interval.low) / 2)
     ends = [_signed(fixed(scale * end, decimals), style) for end in (interval.low, interval.high)]
-    joint = " to " if style == "points" or ends[0].startswith(MINUS) else "–"
+    joint = " to " if style in ("points", "gap") or ends[0].startswith(MINUS) else "–"
     unit = "" if style in ("points", "bits") else suffix  # a word is not said twice
     return Written(value=_signed(fixed(value, decimals), style) + suffix, interval=joint.join(ends) + unit)
 
@@ -266,7 +281,7 @@ def large(count: float) -> str:
 
 def _style(estimate: Estimate) -> Style:
     if estimate.name.endswith(DIFFERENCE):
-        return "points" if estimate.unit == "share" else "plain"
+        return "points" if estimate.unit == "share" and in_percent(estimate.name.removesuffix(DIFFERENCE)) else "gap"
     if estimate.name in _GAPS and estimate.unit == "share":
         return "points"
     if estimate.name.endswith(RATIO):
@@ -276,5 +291,5 @@ def _style(estimate: Estimate) -> Style:
 
 def _signed(text: str, style: Style) -> str:
     """A difference above nought carries a plus."""
-    positive = style == "points" and not text.startswith(MINUS) and any(digit in text for digit in "123456789")
+    positive = style in ("points", "gap") and not text.startswith(MINUS) and any(digit in text for digit in "123456789")
     return f"+{text}" if positive else text

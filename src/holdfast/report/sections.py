@@ -19,10 +19,10 @@ from holdfast.report.federation.reading import shown as of_federation
 from holdfast.report.federation.section import federation
 from holdfast.report.figures import losses, times, trade_off
 from holdfast.report.figures.cost import LOSSES
-from holdfast.report.figures.tradeoff import scores
+from holdfast.report.figures.tradeoff import beside, scores
 from holdfast.report.front import best
 from holdfast.report.leakage import QUANTITIES, leakage
-from holdfast.report.numbers import label, label_of, named, share, significant, written
+from holdfast.report.numbers import in_percent, label, label_of, named, share, significant, written
 from holdfast.report.view import Cell, Point, Section, Table, cell, listing, methods
 
 _PROMISE = ("epsilon", "epsilon_naive", "epsilon_rdp", "seconds_per_epoch", "parameters")
@@ -50,7 +50,7 @@ def training(document: Document, *, drawn: bool = True) -> Section:
     """
     claims = [claim for name in document.private if (claim := document.claim(name)) is not None]
     tables = [table for table in (_promises(document, claims), _usefulness(document), _times(document), _losses(document)) if table]
-    measured = [estimate for quantity in (*scores(document), *_PROMISE) for estimate in _all(document, quantity)]
+    measured = [estimate for quantity in (*scores(document), *beside(document), *_PROMISE) for estimate in _all(document, quantity)]
     figures = [trade_off(document), times(document), losses(document)] if drawn else []
     if federated(document):  # its rounds stand in a part of their own, so that an epoch that nobody counted is no gap
         figures = [figure for figure in figures if not figure.empty]
@@ -67,7 +67,7 @@ def training(document: Document, *, drawn: bool = True) -> Section:
 
 def others(document: Document) -> Section | None:
     """Whatever was measured that no other part shows; nothing is left out in silence."""
-    known = {*scores(document), *_PROMISE, *QUANTITIES}
+    known = {*scores(document), *beside(document), *_PROMISE, *QUANTITIES}
     secrets = bool(planted(document))  # without any, no part speaks of them
     tests = (of_gradients, of_federation(document), *([of_secrets] if secrets else []))
     extra = [one for one in document.evidence.estimates if one.name not in known and not any(test(one) for test in tests)]
@@ -143,10 +143,12 @@ def _training_finding(document: Document) -> str:
     claim, base = document.claim(score.subject), document.estimate(score.name, document.baseline)
     who = f"{score.subject} ({words.short(claim)})" if claim else score.subject
     opening = f"The best run with a promise, {who}," if len(document.private) > 1 else f"The run {who}"
-    sentence = f"{opening} reaches {written(score).full} {_lower(label_of(score.name))}"
+    shown, called = written(score).full, _lower(label_of(score.name))
+    sentence = f"{opening} reaches {f'{shown} {called}' if in_percent(score.name) else f'a {called} of {shown}'}"
     change = difference(score, base) if base is not None and base.subject != score.subject else None
     if change is not None:
         sentence += f", {written(change).full} against {document.baseline}"
+    sentence += ", where lower is better" if score.direction == "lower is better" else ""
     seconds, slowest = (document.estimate("seconds_per_epoch", name) for name in (document.baseline, score.subject))
     longer = ratio(slowest, seconds) if seconds and slowest and seconds.subject != slowest.subject else None
     if longer is None:
@@ -197,7 +199,7 @@ def _promises(document: Document, claims: list[PrivacyClaim]) -> Table | None:
 
 def _usefulness(document: Document) -> Table | None:
     rows = []
-    for measure in scores(document):
+    for measure in (*scores(document), *beside(document)):
         base = document.estimate(measure, document.baseline)
         for estimate in _worst(document, measure):
             change = None if base is None or estimate.subject == document.baseline else difference(estimate, base)

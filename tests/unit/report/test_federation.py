@@ -156,7 +156,7 @@ def test_each_run_says_who_took_part(document: Document):
     )
     assert "40 rounds of fedavg, period by period." in said[f"{CONTINUAL}:"]
     assert "On texts of the next period it scores 67.5% (65.5–69.5%)." in said[f"{CONTINUAL}:"]
-    assert "It forgets 3.4 points of its best past score, on average over the periods." in said[f"{CONTINUAL}:"]
+    assert "Forgetting, the best past score less the present one, is +3.4 points on average over the periods." in said[f"{CONTINUAL}:"]
     assert said[f"{CONTINUAL}:"].endswith("differs by +1.2 points (−0.3 to +2.7), which these test examples cannot tell from none.")
     assert "next period" not in said[f"{UNIFORM}:"]
     assert [point.run for point in section(document).points] == [0, 1, 2, None]
@@ -167,6 +167,42 @@ def test_notes_on_selection_stand_beside_the_figures_and_among_the_limits(docume
     assert TWICE in [point.text for point in limits(document).points]
     uniform = gather(federated_runs(CROWDS[0]), title="t")
     assert TWICE not in [point.text for point in section(uniform).points]
+
+
+def test_settings_as_a_run_records_them_are_read_by_name_and_option():
+    told = {
+        "select": {"strategy": "activity", "tau": 0.5, "sampling": "poisson", "signal": None},
+        "weighting": {"weighting": "capped", "cap": 30},
+        "availability": None,
+        "clock": {"schedule": "static", "rounds": 24},
+    }
+    assert reading.selection(told) == "activity, tau 0.5, sampling poisson"
+    assert reading.weighting(told) == "capped, cap 30"
+    record = replace(federated_record(CROWDS[0]), settings={"federation": told})
+    assert column(table(section(gather([record], title="t")), SETTINGS), "Other settings") == ["clock schedule static, rounds 24"]
+
+
+def test_rounds_and_clients_that_were_left_out_are_not_mixed_up():
+    lost = [
+        one("clients_left_out", 2.0, unit="rounds", reason="nobody drawn"),
+        one("clients_left_out", 5.0, unit="clients", reason="failed"),
+    ]
+    (point,) = section(of(*lost)).points
+    assert point.text == "Updates left out: 2 rounds (nobody drawn) and 5 (failed)."
+
+
+@pytest.mark.parametrize(
+    ("note", "shown"),
+    [
+        ("Selection follows activity.", True),
+        ("top-k favours active clients and the weights are examples (n), so they count twice.", True),
+        ("activity draws clients in proportion to n: the update is unbiased, and nobody counts twice.", True),
+        ("The population was simulated in one place.", False),
+    ],
+)
+def test_what_selection_and_weights_do_together_is_shown_beside_the_figures(note: str, shown: bool):
+    document = of(one("participation_gini", 0.3, unit="index"), notes=(note,))
+    assert (note in [point.text for point in section(document).points]) == shown
 
 
 def test_a_run_without_settings_is_known_by_its_evidence():

@@ -197,6 +197,13 @@ def test_the_ends_of_the_y_axis(y: tuple[float, ...], floor: float | None, perce
     assert specification(chart)["layer"][0]["encoding"]["y"]["scale"]["domain"] == pytest.approx([low, high])
 
 
+def test_marks_on_the_ground_do_not_hide_the_names_below_it():
+    line = lines.Line(run=0, name="n", x=(1.0, 2.0), y=(0.0, 10.0))
+    chart = lines.panel([line], lines.Frame(heading="h", bottom="b", marked=True), width=200, height=100, room=60)
+    low, high = specification(chart)["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert (low, high) == pytest.approx((-0.45, 10.6))
+
+
 def test_one_round_alone_is_drawn():
     figure = curves.convergence(of(curve("convergence_score", [0.3])))
     assert figure is not None

@@ -27,6 +27,7 @@ def estimate(value: float | None, half: float | None = None, **fields: object) -
         (0.95312, 0.049, "95% (90–100%)"),
         (0.95312, None, "95.3%"),
         (0.5, 0.0, "50%"),
+        (0.05, 1e-17, "5%"),  # seeds that all gave the same, but for rounding
         (1.0, None, "100%"),
     ],
 )

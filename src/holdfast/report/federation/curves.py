@@ -71,7 +71,7 @@ def scores_by_decile(found: Sequence[Federated]) -> Figure | None:
     heading = f"Mean {measure_label(measure)} of the clients of a decile"
     frame = Frame(heading=heading, bottom=BY_DECILE, percent=_of_shares(known), marked=True, floor=None, ticks=_ticks(lines))
     alternative = f"{heading}: {'; '.join(_by_decile(line, percent=frame.percent) for line in lines)}."
-    caption = "Each client counts alike within its decile, however many examples it has. The axis does not begin at nought."
+    caption = "Each client counts alike within its decile, however many examples it has. The axis need not begin at nought."
     if any(line.low for line in lines):
         caption += " Upright lines are intervals; runs are set apart a little so that they can be seen."
     title = "Whom the model serves: the score from light users to heavy ones"
@@ -86,7 +86,7 @@ def prequential(found: Sequence[Federated]) -> Figure | None:
     lines = _lines(drawn)
     heading = f"{_upper(measure_label(drawn[0][0].measure))} on a period before it was trained on"
     frame = Frame(heading=heading, bottom=drawn[0][1].x_label, percent=_shares(drawn), marked=True, floor=None, ticks=_ticks(lines))
-    caption = "Each model is asked about the texts of the next period, then trained on them. The axis does not begin at nought."
+    caption = "Each model is asked about the texts of the next period, then trained on them. The axis need not begin at nought."
     alternative = f"{heading}: {'; '.join(map(_travelled, lines))}."
     return _full("prequential", title="Ahead of time", caption=caption, alternative=alternative, panels=[(frame, lines)])
 

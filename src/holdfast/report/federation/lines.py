@@ -222,8 +222,10 @@ def _ends(lines: Sequence[Line], frame: Frame) -> tuple[float, float]:
     if frame.floor is not None:
         least = min(least, frame.floor)
     margin = 0.06 * (most - least) or 0.05 * abs(most) or 1.0
-    low = least if frame.floor is not None and least == frame.floor else least - margin
-    high = most + margin
+    grounded = frame.floor is not None and least == frame.floor
+    if grounded and frame.marked:
+        return least - 0.75 * margin, most + margin  # so that marks on the ground do not hide the names below it
+    low, high = least if grounded else least - margin, most + margin
     return (max(0.0, low), min(1.0, high)) if frame.percent and least >= 0 and most <= 1 and least < 1 else (low, high)
 
 

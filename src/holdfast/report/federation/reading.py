@@ -10,13 +10,14 @@ from typing import Any
 from holdfast.core.evidence import Curve, Estimate, Evidence
 from holdfast.report.document import Document
 from holdfast.report.figures.tradeoff import scores
-from holdfast.report.numbers import label_of, significant
+from holdfast.report.numbers import label_of
+from holdfast.report.view import plain
 
 SETTINGS = "federation"
 DECILES = ("client_score_decile", "participation_decile", "update_norm_decile")
 PERCENTILES = "client_score_percentile"
 ALONE = (
-    *("activity_gini", "participation_gini", "mean_js_distance", "clients_left_out", "round_seconds"),
+    *("activity_gini", "participation_gini", "mean_js_distance", "clients_left_out", "round_seconds", "local_steps"),
     *("bytes_up_per_client", "bytes_down_per_client", "bytes_up", "bytes_down"),
     *("prequential_score", "forgetting", "static_gap"),
 )
@@ -25,8 +26,7 @@ QUANTITIES = (*SIZES, *DECILES, PERCENTILES, *ALONE)
 """What the part shows, where a run was trained across clients."""
 
 CURVES = ("convergence", "convergence_score", "activity_lorenz", "participation_lorenz", "js_map", "prequential", "period_scores")
-ABOUT_SELECTION = "Selection"
-"""How the notes of the evidence begin that the part shows beside its figures."""
+_NAMES = ("strategy", "name", "weighting")  # under which a table of settings has the name of what it sets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ def across(found: Sequence[Federated]) -> str:
 def selection(settings: Mapping[str, Any]) -> str:
     """How the clients of a round are chosen.
 
-    >>> selection({"select": {"name": "activity", "tau": 0.5}}), selection({"select": "uniform"}), selection({})
+    >>> selection({"select": {"strategy": "activity", "tau": 0.5}}), selection({"select": "uniform"}), selection({})
     ('activity, tau 0.5', 'uniform', '')
     """
     return _named(settings.get("select"))
@@ -152,6 +152,15 @@ def selection(settings: Mapping[str, Any]) -> str:
 def weighting(settings: Mapping[str, Any]) -> str:
     """How updates are weighted in the average."""
     return _named(settings.get("weighting"))
+
+
+def about_selection(note: str) -> bool:
+    """True for a note that the part shows beside its figures: it says what selection and weights do together.
+
+    >>> about_selection("activity favours active clients, so they count twice."), about_selection("One split was drawn.")
+    (True, False)
+    """
+    return note.startswith("Selection") or "count twice" in note or "counts twice" in note
 
 
 def measure_label(measure: str) -> str:
@@ -170,8 +179,9 @@ def largest_distance(curve: Curve | Estimate) -> float:
 
 
 def _named(value: object) -> str:
+    """A name with its options, however the record calls the name; options that were left alone are left out."""
     if not isinstance(value, Mapping):
         return "" if value is None else str(value)
-    name = str(value.get("name", ""))
-    rest = [f"{key} {significant(item) if isinstance(item, float) else item}" for key, item in value.items() if key != "name"]
-    return ", ".join([name, *rest]) if name else ", ".join(rest)
+    key = next((key for key in _NAMES if key in value), "")
+    rest = [f"{option.replace('_', ' ')} {plain(item)}" for option, item in value.items() if option != key and item is not None]
+    return ", ".join([str(value[key]), *rest] if key else rest)

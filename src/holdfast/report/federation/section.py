@@ -10,7 +10,7 @@ from holdfast.report.comparison import difference
 from holdfast.report.document import Document
 from holdfast.report.federation import curves, lorenz, maps, percentiles, traffic
 from holdfast.report.federation.percentiles import TENTH, WORST
-from holdfast.report.federation.reading import ABOUT_SELECTION, Federated, across, main_score, measure_label, runs, selection, weighting
+from holdfast.report.federation.reading import Federated, about_selection, across, main_score, measure_label, runs, selection, weighting
 from holdfast.report.federation.tables import left_out, tables
 from holdfast.report.figures import Figure
 from holdfast.report.numbers import significant, written
@@ -35,7 +35,7 @@ def federation(document: Document, *, drawn: bool = True) -> Section | None:
     if not found:
         return None
     points = [point for one in found if (point := _point(one)) is not None]
-    notes = [Point(lead="", text=note) for note in document.evidence.notes if note.startswith(ABOUT_SELECTION)]
+    notes = [Point(lead="", text=note) for note in document.evidence.notes if about_selection(note)]
     figures: tuple[Figure | None, ...] = tuple(chart(found) for chart in _CHARTS) if drawn else ()
     return Section(
         name="federation",
@@ -156,7 +156,7 @@ def _ahead(one: Federated) -> Iterator[str]:
     if ahead is not None:
         yield f"On texts of the next period it scores {written(ahead).full}."
     if forgotten is not None:
-        yield f"It forgets {written(forgotten).full.removeprefix('+')} of its best past score, on average over the periods."
+        yield f"Forgetting, the best past score less the present one, is {written(forgotten).full} on average over the periods."
     if gap is not None:
         same = gap.interval is not None and _holds_nought(gap)
         yield f"Training on all data at once differs by {written(gap).full}{', ' + _SAME if same else ''}."

@@ -43,16 +43,25 @@ def _settings(found: Sequence[Federated]) -> Table:
     for one in found:
         told, sizes = one.settings, [one.estimate(name) for name in ("clients", "examples")]
         partition = next((str(size.conditions["partition"]) for size in sizes if size is not None and "partition" in size.conditions), "")
-        others = ", ".join(f"{key.replace('_', ' ')} {plain(value)}" for key, value in told.items() if key not in _KNOWN)
+        others = ", ".join(
+            f"{key.replace('_', ' ')} {plain(value)}" for key, value in told.items() if key not in _KNOWN and value is not None
+        )
         texts = (
             *(_told(told, "algorithm"), selection(told), weighting(told)),
             *(_told(told, key) for key in ("cohort", "rounds", "schedule")),
         )
         rows.append(
-            (_name(one), *map(_word, texts), *map(cell, sizes), _word(partition), cell(one.estimate("round_seconds")), _word(others))
+            (
+                _name(one),
+                *map(_word, texts),
+                *map(cell, sizes),
+                _word(partition),
+                *map(_or_dash, (one.estimate("local_steps"), one.estimate("round_seconds"))),
+                _word(others),
+            )
         )
     columns = ("Run", "Algorithm", "Selection", "Weights", "Cohort", "Rounds", "Schedule", "Clients", "Examples", "Split by")
-    return Table(title=SETTINGS, columns=(*columns, label_of("round_seconds"), "Other settings"), rows=tuple(rows))
+    return Table(title=SETTINGS, columns=(*columns, label_of("local_steps"), label_of("round_seconds"), "Other settings"), rows=tuple(rows))
 
 
 def _rounds(found: Sequence[Federated]) -> Table | None:
@@ -158,8 +167,8 @@ def _traffic(found: Sequence[Federated]) -> Table:
 
 def left_out(estimate: Estimate) -> str:
     """How many updates were left out of the sums, and why."""
-    reason = estimate.conditions.get("reason", "")
-    return f"{significant(estimate.value or 0.0)}{f' ({reason})' if reason else ''}"
+    reason, unit = estimate.conditions.get("reason", ""), "" if estimate.unit == "clients" else f" {estimate.unit}"
+    return f"{significant(estimate.value or 0.0)}{unit}{f' ({reason})' if reason else ''}"
 
 
 def _continual(found: Sequence[Federated]) -> Table:

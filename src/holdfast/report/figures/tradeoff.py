@@ -12,9 +12,10 @@ from holdfast.report.figures.labels import Box, Label, place, shortened
 from holdfast.report.figures.svg import over
 from holdfast.report.figures.svg import written as text
 from holdfast.report.figures.theme import colour, role, shape
-from holdfast.report.numbers import label_of, significant, written
+from holdfast.report.numbers import in_percent, label_of, significant, written
 
-SCORES = ("intent_accuracy", "accuracy", "slot_f1", "macro_f1")
+SCORES = ("intent_accuracy", "accuracy", "slot_f1", "macro_f1", "reply_auc", "perplexity", "next_word_accuracy", "tag_accuracy")
+_BESIDE = {"perplexity": "unknown_words"}  # the more words are unknown, the lower is a perplexity
 _TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _DECADES = (0.01, 0.1, 1, 10, 100, 1000, 10_000, 100_000)
 SMALLEST = 1e-3  # a logarithm has no place for an epsilon of nought
@@ -25,7 +26,7 @@ PROMISED, DIVIDER, UNBOUNDED = 0.7, 0.72, 0.87  # shares of the x axis: where th
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One run in one panel, in percent."""
+    """One run in one panel; shares are in percent."""
 
     run: int
     name: str
@@ -78,9 +79,14 @@ def scores(document: Document) -> tuple[str, ...]:
     return tuple(score for score in SCORES if any(_value(document, score, name) is not None for name in names))[:2]
 
 
+def beside(document: Document) -> tuple[str, ...]:
+    """What is no measure of usefulness, and has to be read with one that a run has."""
+    return tuple(other for score, other in _BESIDE.items() if score in scores(document))
+
+
 def points(document: Document, score: str) -> list[Point]:
     """The runs that have this score."""
-    found = []
+    found, scale = [], 100 if in_percent(score) else 1
     for run, name in enumerate(document.names):
         estimate = document.estimate(score, name)
         if estimate is None or estimate.value is None:
@@ -93,9 +99,9 @@ def points(document: Document, score: str) -> list[Point]:
                 name=name,
                 epsilon=None if claim is None else max(claim.epsilon, SMALLEST),
                 naive=None if naive is None or naive.value is None or claim is None else max(naive.value, SMALLEST),
-                value=100 * estimate.value,
-                low=100 * ends[0],
-                high=100 * ends[1],
+                value=scale * estimate.value,
+                low=scale * ends[0],
+                high=scale * ends[1],
             )
         )
     return found
@@ -137,7 +143,8 @@ def chart(document: Document, *, width: int, height: int, columns: int) -> Any:
 def _panel(score: str, found: Sequence[Point], axis: Axis, *, width: int, height: int, last: bool) -> Any:
     import altair as alt
 
-    low, high = _limits(found)
+    unit = "%" if in_percent(score) else ""
+    low, high = _limits(found, percent=bool(unit))
     ticks = [*axis.ticks, axis.unbounded]
     bottom = alt.Axis(
         values=ticks,
@@ -147,7 +154,7 @@ def _panel(score: str, found: Sequence[Point], axis: Axis, *, width: int, height
         labelOverlap=False,
     )
     x = alt.X("epsilon:Q", scale=alt.Scale(type="log", domain=[axis.low, axis.high], nice=False), axis=bottom)
-    left = alt.Axis(title=None, labelExpr="datum.label + '%'", tickCount=5, domain=False, ticks=False, minExtent=LEFT, maxExtent=LEFT)
+    left = alt.Axis(title=None, labelExpr=f"datum.label + '{unit}'", tickCount=5, domain=False, ticks=False, minExtent=LEFT, maxExtent=LEFT)
     y = alt.Y("value:Q", scale=alt.Scale(domain=[low, high], nice=False, zero=False), axis=left)
     rows = [_row(point, axis) for point in found]
     base = over(rows)
@@ -160,7 +167,7 @@ def _panel(score: str, found: Sequence[Point], axis: Axis, *, width: int, height
         _divider(axis, x),
         *_texts(found, axis, (low, high), width=width, height=height),
     ]
-    heading = text(label_of(score), x=-LEFT, y=-16, size=13, bold=True)
+    heading = text(label_of(score) + (", lower is better" if score == "perplexity" else ""), x=-LEFT, y=-16, size=13, bold=True)
     return alt.layer(*layers, heading, width=width, height=height)
 
 
@@ -170,11 +177,11 @@ def _row(point: Point, axis: Axis) -> dict[str, Any]:
     return {"epsilon": where, **fields}
 
 
-def _limits(found: Sequence[Point]) -> tuple[float, float]:
-    """Ends of the y axis in percent: the intervals and a margin, not beyond 0 and 100."""
+def _limits(found: Sequence[Point], *, percent: bool) -> tuple[float, float]:
+    """Ends of the y axis: the intervals and a margin, not beyond 0, nor 100 of a percentage."""
     low, high = min(point.low for point in found), max(point.high for point in found)
-    margin = max(1.0, 0.14 * (high - low))
-    return max(0.0, low - margin), min(100.0, high + margin)
+    margin = max(1.0 if percent else 0.02 * high, 0.14 * (high - low))
+    return max(0.0, low - margin), min(100.0 if percent else math.inf, high + margin)
 
 
 def _naive(found: Sequence[Point], x: Any, y: Any) -> Iterator[Any]:

@@ -12,12 +12,12 @@ STATEMENT = (
     "What their paper leaves open was chosen here."
 )
 SCORE, LIGHT, HEAVY, WORST = "mean_score", "mean_score_light", "mean_score_heavy", "worst_decile"
-ROUNDS, GINI, AHEAD = "rounds_to_score", "participation_gini", "prequential_score"
+ROUNDS, GINI, AHEAD, WORK = "rounds_to_score", "participation_gini", "prequential_score", "local_steps"
 GAIN, GAIN_LIGHT, GAIN_HEAVY = "gain_over_uniform", "gain_light", "gain_heavy"
 CONVERGENCE = "mean_convergence"
-QUANTITIES = (SCORE, GAIN, LIGHT, GAIN_LIGHT, HEAVY, GAIN_HEAVY, WORST, ROUNDS, GINI, AHEAD)
+QUANTITIES = (SCORE, GAIN, LIGHT, GAIN_LIGHT, HEAVY, GAIN_HEAVY, WORST, ROUNDS, GINI, AHEAD, WORK)
 
-UNIFORM, CONTINUAL = "uniform", "continual"
+UNIFORM, STATIC, CONTINUAL = "uniform", "static", "continual"
 BY_ACTIVITY = ("activity", "softmax", "top", "threshold", "mix", "schedule", "stratified")
 """How the names of strategies begin that look at how many examples a client has."""
 
@@ -32,7 +32,7 @@ class SelectionCell:
         select: The name of the strategy alone.
         tau: The power of activity, or None.
         weighting: How updates are weighted in the average.
-        schedule: "static" or "continual".
+        schedule: When data come: "static", "continual" or a name of the study.
         seeds: How many trainings there are.
         colour: Number of the colour and the mark of its strategy.
     """
@@ -58,13 +58,13 @@ class SelectionCell:
 
 
 def cells(evidence: Evidence) -> list[SelectionCell]:
-    """The cells in the summary: static before continual, then by weights, then by strategy, uniform first."""
+    """The cells in the summary: static first and continual last, then by weights, then by strategy, uniform first."""
     known = {"select", "weighting", "schedule", "seeds"}
     found = [one for one in evidence.estimates if one.name == SCORE and known <= one.conditions.keys()]
     names = sorted({_order(one): _strategy(one) for one in found}.items())
     colours = {name: number for number, name in enumerate(dict.fromkeys(name for _, name in names))}
     made = [_cell(one, colours[_strategy(one)]) for one in found]
-    return sorted(made, key=lambda cell: (cell.schedule == CONTINUAL, cell.schedule, cell.weighting, cell.colour))
+    return sorted(made, key=lambda cell: (_when(cell.schedule), cell.schedule, cell.weighting, cell.colour))
 
 
 def places(evidence: Evidence) -> list[tuple[str, str]]:
@@ -138,6 +138,10 @@ def _strategy(found: Estimate) -> str:
 def _tau(found: Estimate) -> float | None:
     told = found.conditions.get("tau")
     return float(told) if isinstance(told, int | float) else None
+
+
+def _when(schedule: str) -> int:
+    return {STATIC: 0, CONTINUAL: 2}.get(schedule, 1)
 
 
 def _order(found: Estimate) -> tuple[bool, bool, str, float]:

@@ -22,6 +22,7 @@ from holdfast.report.reproductions.client_selection.grid import (
     SCORE,
     STATEMENT,
     UNIFORM,
+    WORK,
     WORST,
     SelectionCell,
     cells,
@@ -165,6 +166,8 @@ def _speed(evidence: Evidence) -> Section:
         finding += f"{written(most).full}."
         if fastest is slowest:
             finding = f"{fastest.subject} reaches {aim} after {written(least).full} rounds; no other was measured."
+        if "target" not in least.conditions and least.method:  # the method says how far is counted
+            finding += f" Counted is the {least.method}."
     shown = _shown(evidence, [ROUNDS])
     tables = (how("How these numbers were measured", shown),) if shown else ()
     return Section(name="speed", title="How fast they learn", finding=finding, figures=(convergence(evidence),), tables=tables)
@@ -180,18 +183,26 @@ def _aim(evidence: Evidence, found: Estimate, one: SelectionCell) -> str:
 
 def _every_cell(evidence: Evidence) -> Section:
     """A row for each cell with all that was measured of it."""
-    names = [name for name in (SCORE, LIGHT, HEAVY, WORST, ROUNDS, GINI, AHEAD) if name in measured(evidence)]
+    names = [name for name in (SCORE, LIGHT, HEAVY, WORST, ROUNDS, WORK, GINI, AHEAD) if name in measured(evidence)]
     rows = []
     for one in cells(evidence):
         told = (one.strategy, one.weighting, one.schedule)
         places = (Cell(text=told[0], run=one.colour), *(Cell(text=text) for text in told[1:]))
-        rows.append((*places, *(_or_dash(estimate(evidence, name, one)) for name in names), Cell(text=str(one.seeds))))
+        rows.append((*places, *(_figure(evidence, name, one) for name in names), Cell(text=str(one.seeds))))
     columns = ("Strategy", "Weights", "Schedule", *map(label_of, names), "Seeds")
     shown = _shown(evidence, [name for name in names if name in QUANTITIES and name != ROUNDS])
     table = Table(title="The cells one by one", columns=columns, rows=tuple(rows))
     tables = (table, how("How the cells were measured", shown)) if shown else (table,)
     finding = f"{len(rows)} cells, each with a strategy, weights and a schedule."
     return Section(name="cells", title="Every cell", finding=finding, tables=tables)
+
+
+def _figure(evidence: Evidence, name: str, one: SelectionCell) -> Cell:
+    """A figure of a cell; a target that no seed reached is said not to be."""
+    lost = evidence.estimate(name, one.subject)
+    if name == ROUNDS and lost is not None and lost.missing:
+        return Cell(text="not reached", hint=lost.missing, tone="missing")
+    return _or_dash(estimate(evidence, name, one))
 
 
 def _every_run(document: Document) -> Section:

@@ -16,6 +16,7 @@ from holdfast.report.reproductions.client_selection.grid import (
     GAIN_LIGHT,
     GINI,
     ROUNDS,
+    STATIC,
     UNIFORM,
     SelectionCell,
     cells,
@@ -142,7 +143,7 @@ def pairs(evidence: Evidence) -> list[tuple[SelectionCell, Estimate]]:
     found = []
     by_key = {(cell.strategy, cell.weighting, cell.schedule): cell for cell in compared(evidence)}
     for (strategy, weighting, schedule), cell in by_key.items():
-        other = by_key.get((strategy, weighting, "static"))
+        other = by_key.get((strategy, weighting, STATIC))
         if schedule != CONTINUAL or other is None:
             continue
         new, old = estimate(evidence, GAIN, cell), estimate(evidence, GAIN, other)

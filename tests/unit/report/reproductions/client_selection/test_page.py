@@ -152,6 +152,36 @@ def test_every_cell_and_every_run_has_a_row(drawn: str, grid: Document):
     assert column(table, "Prequential score")[0] == "–"
 
 
+def test_how_far_rounds_are_counted_is_told_by_the_method_where_no_condition_has_it():
+    evidence = summary(grid=GRID[:2])
+    assert "Counted is" not in page._speed(evidence).finding
+    told = [
+        replace(one, conditions={}, method="first evaluated round with a score of 0.6") if one.name == "rounds_to_score" else one
+        for one in evidence.estimates
+    ]
+    finding = page._speed(replace(evidence, estimates=tuple(told))).finding
+    assert "reaches the target after 52 (48–56) rounds" in finding
+    assert finding.endswith(" Counted is the first evaluated round with a score of 0.6.")
+
+
+def test_the_work_of_all_clients_stands_beside_the_rounds():
+    evidence = summary(grid=GRID[:2])
+    steps = replace(evidence.estimates[0], name="local_steps", value=18_000.4, unit="steps", interval=None)
+    table = page._every_cell(replace(evidence, estimates=(*evidence.estimates, steps))).tables[0]
+    assert column(table, "Steps of all clients") == ["18,000", "–"]
+
+
+def test_a_target_that_no_seed_reached_is_said_not_to_be():
+    evidence = summary(grid=GRID[:2])
+    lost = [
+        replace(one, value=None, interval=None, missing="no seed reached it") if one.name == "rounds_to_score" else one
+        for one in evidence.estimates
+    ]
+    table = page._every_cell(replace(evidence, estimates=tuple(lost))).tables[0]
+    assert column(table, "Rounds to the target") == ["not reached"] * 2
+    assert table.rows[0][table.columns.index("Rounds to the target")].hint == "no seed reached it"
+
+
 def test_heavy_clients_that_count_twice_stand_among_the_limits(drawn: str):
     assert NOTE in drawn[drawn.index('id="limits"') :]
 

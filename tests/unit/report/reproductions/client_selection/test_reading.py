@@ -44,6 +44,11 @@ def test_cells_come_in_order_with_one_colour_for_each_strategy(found: Evidence):
     assert {cell.seeds for cell in made} == {5}
 
 
+def test_a_clock_of_its_own_stands_between_static_and_continual():
+    grid = [("uniform", None, "examples", schedule) for schedule in ("continual", "equal-steps", "static")]
+    assert [schedule for schedule, _ in places(summary(grid=grid))] == ["static", "equal-steps", "continual"]
+
+
 def test_a_lonely_strategy_keeps_the_colours_of_its_grid_only():
     made = cells(summary(grid=GRID[1:3]))
     assert [(cell.strategy, cell.colour) for cell in made] == [("activity^0.5", 0), ("activity^1", 1)]
