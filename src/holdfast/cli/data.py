@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 _TEXT = """\
 Show what a data source holds: sizes, labels, tags, users, groups, the content
-hash, and a few examples. User ids are shown as hashes only.
+hash, and a few examples. User ids are shown as hashes only. What an example
+answers stands before it, and an arrow between the two.
 
 sources:
   assistant                the embedded corpus; options as assistant:train=600
   snips:FOLDER             folders with seq.in, seq.out and label
   jsonl:PATH, csv:PATH     a file, or a folder with train, validation, test
   conll:PATH               a token and its tag a line
+  irc:PATH                 logs of an IRC channel, a folder or an archive; no nicks
+  multidogo:FOLDER         MultiDoGO, one domain or all: intents, slots, users
   hub:OWNER/NAME           a Hugging Face data set, or a local folder of one
 
   holdfast data show assistant
@@ -44,7 +47,7 @@ def add(commands: Commands[Any]) -> None:
         action="append",
         default=[],
         metavar="KIND=FIELD",
-        help="which field holds text, tokens, label, tags, user_id, timestamp or a group (jsonl, csv, hub); may be repeated",
+        help="which field holds text, tokens, label, tags, user_id, timestamp, context or a group (jsonl, csv, hub); may be repeated",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of generated data and of random splits (default: 0)")
 
@@ -70,7 +73,7 @@ def _columns(given: Sequence[str]) -> Columns | None:
     """Reads ``["text=utterance", "group=region"]``; nothing given means the usual names."""
     from holdfast.data import Columns
 
-    kinds = ("text", "tokens", "label", "tags", "user_id", "timestamp", "group")
+    kinds = ("text", "tokens", "label", "tags", "user_id", "timestamp", "context", "group")
     fields: dict[str, str] = {}
     groups: list[str] = []
     for pair in given:
@@ -92,6 +95,7 @@ def _hashed(user_id: str, name: str) -> str:
 def _plain(example: Example, name: str) -> dict[str, Any]:
     return {
         "tokens": list(example.tokens),
+        "context": None if example.context is None else list(example.context),
         "label": example.label,
         "tags": None if example.tags is None else list(example.tags),
         "user": None if example.user_id is None else _hashed(example.user_id, name),
@@ -103,6 +107,8 @@ def _plain(example: Example, name: str) -> dict[str, Any]:
 def _words(example: Example, name: str) -> str:
     tags = example.tags or ("O",) * len(example.tokens)
     text = " ".join(token if tag == "O" else f"{token}/{tag}" for token, tag in zip(example.tokens, tags, strict=True))
+    if example.context:
+        text = f"{' '.join(example.context)} -> {text}"
     user = [] if example.user_id is None else [f"user {_hashed(example.user_id, name)}"]
     when = [] if example.timestamp is None else [f"{example.timestamp:%Y-%m-%d %H:%M}"]
     return "  ".join([text, *([f"[{example.label}]"] if example.label else []), *user, *when])

@@ -97,7 +97,8 @@ def _words(found: Reproduction, shown: Presentation) -> list[str]:
     """A row for each cell, what the numbers say, what they do not, and the file to open."""
     summary = found.summary
     lines = [output.table(shown.printed_cells(summary), heads=["cell", *shown.columns.values()]), ""]
-    lines += [f"{one.lead} {one.text}" for one in shown.readings(summary)]
+    cells = {row.subject for row in shown.printed(summary)}  # what is said of single cells is for the page
+    lines += [f"{one.lead} {one.text}" for one in shown.readings(summary) if one.lead.rstrip(":") not in cells]
     broken = [verdict for record in found.records for verdict in record.evidence.verdicts if verdict.outcome == "contradicted"]
     lines += [f"{verdict.subject}: {verdict.outcome}. {verdict.reason}" for verdict in broken]
     return [*lines, "", shown.statement, f"open {found.files.html}"]

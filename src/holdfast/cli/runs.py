@@ -13,7 +13,9 @@ from holdfast.core.errors import InputError
 if TYPE_CHECKING:
     from holdfast.runs import RunRecord
 
-MAIN_SCORES = ("intent_accuracy", "accuracy")  # what a run is first judged by, in this order
+MAIN_SCORES = ("intent_accuracy", "accuracy", "reply_auc", "perplexity", "next_word_accuracy", "tag_accuracy")
+"""What a run is first judged by, in this order."""
+
 _TEXT = """\
 List the runs that a folder holds: name, status, claimed epsilon and main score.
 A run without a claim has no epsilon; a private run that did not reach its end has

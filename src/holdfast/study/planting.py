@@ -12,7 +12,7 @@ from holdfast.data import CoinCanaries, DataSplits, PlantedSecrets, SecretPatter
 from holdfast.data.secrets import DIGITS, pattern_of_template
 from holdfast.models import Featuriser, Labels, ModelSettings
 from holdfast.study.plan import AuditTable, SecretTable
-from holdfast.tasks import Task
+from holdfast.tasks import Task, words_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def check_readable(audited: AuditedData, task: Task, settings: ModelSettings) ->
     if audited.secrets is None:
         return
     train = audited.data.train
-    model = _Unbuilt(task, settings.featuriser(train.tokens()), task.labels(train))
+    model = _Unbuilt(task, settings.featuriser(words_of(task, train)), task.labels(train))
     for secret in audited.secrets.secrets:
         open_fills(secret.pattern, model)
 

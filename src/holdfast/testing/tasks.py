@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from holdfast import models
 from holdfast.core.randomness import Streams
 from holdfast.data import Dataset
-from holdfast.tasks import EncodedDataset, Prediction, Task
+from holdfast.tasks import EncodedDataset, Prediction, Task, words_of
 
 EXAMPLES = 6
 """How many examples a check looks at: enough to differ in length, few enough to try each alone."""
@@ -37,7 +37,7 @@ def check_task(task: Task, data: Dataset, *, model: str | models.ModelSettings =
     _holds(len(data) > 1, "give at least two examples: rows cannot meet where there is one")
     labels = task.labels(data)
     settings = models.settings(model)
-    featuriser = settings.featuriser(data.tokens())
+    featuriser = settings.featuriser(words_of(task, data))
     module = settings.build(featuriser, labels, Streams(0)).eval()
     encoded = task.encode(data, featuriser, labels)
     _holds(len(encoded) == len(data), f"encode gives {len(encoded)} examples for {len(data)}")

@@ -13,7 +13,7 @@ from holdfast.federated.findings.scores import ExampleScores, example_scores
 from holdfast.federated.local import Workload
 from holdfast.federated.population import Clients
 from holdfast.federated.simulation.population import Population
-from holdfast.tasks import Task
+from holdfast.tasks import EncodedDataset, Prediction, Task
 from holdfast.training import evaluation
 
 
@@ -48,17 +48,14 @@ class Evaluator:
         )
         return example_scores(self.population.data.test.take([0]), predictions)
 
-    def scores(self, subject: str) -> tuple[Estimate, ...]:
-        """The task's own scores on the whole test set, with intervals."""
-        predictions = evaluation.predictions(self._task, self.workload.module, self.population.test, device=self.workload.device)
-        return self._task.score(self.population.data.test, predictions, subject=subject)
-
-    def own(self) -> ExampleScores | None:
-        """Scores of the examples that single clients are tested on; None where there are none."""
-        own = self.population.own
+    def final(self, subject: str) -> tuple[tuple[Estimate, ...], ExampleScores | None]:
+        """The task's own scores on the whole test set, with intervals; and those of what single clients are tested on."""
+        tested, own = self.population.test, self.population.own
+        predictions = self._predictions(tested)
+        scores = self._task.score(self.population.data.test, predictions, subject=subject)
         if not len(own.data):
-            return None
-        return example_scores(own.data, evaluation.predictions(self._task, self.workload.module, own.encoded, device=self.workload.device))
+            return scores, None
+        return scores, example_scores(own.data, predictions if own.encoded is tested else self._predictions(own.encoded))
 
     def events(self, positions: NDArray[np.int64]) -> float | None:
         """The score on some training examples, or on those of them that were drawn; None where there are none."""
@@ -80,6 +77,9 @@ class Evaluator:
         sums = np.bincount(owners, weights=found, minlength=len(own))
         means: NDArray[np.float64] = sums / np.maximum(1, np.bincount(owners, minlength=len(own)))
         return means
+
+    def _predictions(self, encoded: EncodedDataset) -> list[Prediction]:
+        return evaluation.predictions(self._task, self.workload.module, encoded, device=self.workload.device)
 
     @property
     def _task(self) -> Task:

@@ -18,7 +18,7 @@ from holdfast.data import Dataset, DataSplits
 from holdfast.federated.partition import Partition
 from holdfast.federated.population import Clients
 from holdfast.models import Precomputing
-from holdfast.tasks import EncodedDataset, Task
+from holdfast.tasks import EncodedDataset, Task, words_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +98,11 @@ class Population:
         if not 0 <= holdout < 1:
             raise InputError(f"holdout is {holdout}; give a share in [0, 1)")
         settings = models.settings(model)
-        featuriser, labels = settings.featuriser(data.train.tokens()), task.labels(data.train)
+        featuriser, labels = settings.featuriser(words_of(task, data.train)), task.labels(data.train)
         encoded, test = (task.encode(part, featuriser, labels) for part in (data.train, data.test))
         if partition is None:
             clients = Clients.of_column(data.train)
-            own = OwnTest(data.test, test, _owners(clients, data.test), "the test set's examples of the same users")
+            own = OwnTest(data.test, test, clients.owners_of(data.test), "the test set's examples of the same users")
         else:
             partition.check(data.train)
             clients, held, owners = _held_out(partition.clients_of(), holdout, Streams.from_seed(seed))
@@ -135,16 +135,10 @@ class Population:
         return replace(self, encoded=seen(self.encoded), test=test, own=own)
 
 
-def _owners(clients: Clients, test: Dataset) -> NDArray[np.int64]:
-    """The client of each test example, by the users of both."""
-    places = {name: place for place, name in enumerate(clients.names or ())}
-    return np.array([places.get(user, -1) for user in test.user_ids()], dtype=np.int64)
-
-
 def _held_out(clients: Clients, share: float, streams: Streams) -> tuple[Clients, NDArray[np.int64], NDArray[np.int64]]:
     """Takes a share of each client's examples out, at least none and never all; gives the rest, the examples, and whose they are."""
     owners = np.repeat(np.arange(len(clients)), clients.counts)
-    examples = np.concatenate([clients.of(client) for client in range(len(clients))]) if len(owners) else np.empty(0, dtype=np.int64)
+    examples = np.arange(len(owners), dtype=np.int64) if clients.examples is None else np.asarray(clients.examples, dtype=np.int64)
     order = np.lexsort((streams.generator("held out").random(len(owners)), owners))  # shuffled inside each client
     rank = np.arange(len(owners)) - np.repeat(clients.offsets[:-1], clients.counts)
     out = np.zeros(len(owners), dtype=bool)

@@ -63,11 +63,11 @@ class Simulation:
     def evidence(self) -> Evidence:
         """Scores on the test set, the clients, the traffic, the periods, and what this does not show."""
         found = ClientsFound(self.name, self.population, self.state.signals, self.state.norms)
-        own = self.evaluator.own()
+        scores, own = self.evaluator.final(self.name)
         periods = periods_found(self.name, self.state.history, self.evaluator.measured, periods=self.conditions.schedule.periods)
         spread = spread_found(self.name, self.population)
         estimates = (
-            *self.evaluator.scores(self.name),
+            *scores,
             *found.activity(),
             *(() if own is None else found.served(own)),
             *self._traffic(),

@@ -18,7 +18,7 @@ from holdfast.study.federation import FederatedPlan
 from holdfast.study.kinds import TRAININGS, Kind, Plan
 from holdfast.study.plan import RunPlan
 
-_OURS = ("grid", "method", "defence", "strategy", "clock", "other", "files", "quick", "seconds")
+_OURS = ("grid", "method", "defence", "strategy", "clock", "other", "files", "sources", "quick", "seconds")
 """Tables of a template that a study file does not have."""
 
 Template = Mapping[str, Any]
@@ -99,8 +99,9 @@ def read_grid(study: Study, *, quick: bool, source: str | None) -> Grid:
     Args:
         study: The study.
         quick: Take what its table [quick] says, which is smaller.
-        source: Other data, as in a study file; None takes those of the template. Of other data than the embedded corpus as many
-            rows are taken as the table [files] says, if there is one.
+        source: Other data, as in a study file; None takes those of the template. Other data than the embedded corpus are loaded with the
+            options of the table [files], if there is one. What [sources] says of their kind takes the place of the rest: its task and
+            its model those of the template, its other tables key by key.
 
     Raises:
         InputError: For a source that does not exist.
@@ -111,8 +112,7 @@ def read_grid(study: Study, *, quick: bool, source: str | None) -> Grid:
     if quick:
         document = _overridden(document, document["quick"])
     if source is not None:
-        files = {} if source.startswith("assistant") else document.get("files", {})
-        document["data"] = {"source": source, **files}
+        document = _of_source(document, source)
     text = study_file(document, list(study.runs(document)))
     seconds = document["seconds"]
     return Grid(
@@ -144,6 +144,14 @@ def study_file(document: Template, runs: Sequence[Mapping[str, Any]]) -> str:
         if isinstance(table, Mapping):
             lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
+
+
+def _of_source(document: Template, source: str) -> dict[str, Any]:
+    kind = source.partition(":")[0]
+    special = {**document.get("sources", {}).get(kind, {})}
+    files = {} if kind == "assistant" else {**document.get("files", {}), **special.pop("files", {})}
+    whole = {name: special.pop(name) for name in ("task", "model", "clock", "strategy") if name in special}
+    return {**_overridden(document, special), **whole, "data": {"source": source, **files}}
 
 
 def _overridden(document: Template, quick: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from holdfast.tasks import EncodedDataset, Task
 from holdfast.training.ensembles.course import Batches
 from holdfast.training.ensembles.stacking import Stack
 from holdfast.training.ensembles.threads import in_threads
-from holdfast.training.evaluation import evaluating
+from holdfast.training.evaluation import EVALUATION_POSITIONS, evaluating
 from holdfast.training.evaluation import losses as losses_of_one
 
 ROWS = 2048
-"""Rows of all models that are scored together."""
+"""Rows of all models that are scored together; of models that predict next words, those of `EVALUATION_POSITIONS` at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Ensemble:
     def losses(self, encoded: EncodedDataset) -> NDArray[np.float64]:
         """The loss of each example under each model, (N, k), in nats, in evaluation mode.
 
-        No more than some thousand rows are in a model at a time.
+        No more than some thousand rows, or positions of next words, are in a model at a time.
 
         Args:
             encoded: Examples with labels, encoded by the featuriser that the models were trained with.
@@ -102,10 +102,14 @@ class Ensemble:
         stack.show(models)
         found = np.empty((len(encoded), models))
         size = max(1, ROWS // models)
-        by_length = np.argsort(encoded.encoded.pieces.lengths, kind="stable")
-        for start in range(0, len(encoded), size):
+        lengths, start = encoded.encoded.pieces.lengths, 0
+        by_length = np.argsort(lengths, kind="stable")
+        while start < len(encoded):
             rows = by_length[start : start + size]
+            if encoded.labels.next_words:
+                rows = rows[: max(1, EVALUATION_POSITIONS // (models * int(lengths[rows[-1]])))]
             with evaluating(stack.module):
                 losses = self.task.per_example_loss(stack.module, batches(np.tile(rows, models)))
             found[rows] = losses.double().cpu().numpy().reshape(models, len(rows)).T
+            start += len(rows)
         return found

@@ -82,7 +82,8 @@ class Updates:
         for part, rate in self._rates.ranges(step, models):
             for factor in sorted({self._factors[name] for name in present}):
                 names = [name for name in present if self._factors[name] == factor]
-                self._move(names, [present[name][part] for name in names], part, rate * factor, step)
+                # Torch's fused optimisers walk memory as the parameter lies in it, whatever the strides of the gradient.
+                self._move(names, [present[name][part].contiguous() for name in names], part, rate * factor, step)
 
     def _move(self, names: list[str], grads: list[Tensor], part: slice, rate: float, step: int) -> None:
         values = [self._parameters[name][part] for name in names]
