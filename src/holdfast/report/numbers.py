@@ -85,10 +85,11 @@ _ACROSS_CLIENTS: dict[str, str] = {  # written as their unit says
     "worst_decile": "Score, worst decile",
     "rounds_to_score": "Rounds to the target",
     "gain_over_uniform": "Gain over uniform selection",
+    "gain_over_fedavg": "Gain over FedAvg as usual",
     "gain_light": "Gain, three lightest deciles",
     "gain_heavy": "Gain, three heaviest deciles",
 }
-_GAPS = ("forgetting", "static_gap", "gain_over_uniform", "gain_light", "gain_heavy")  # differences of scores
+_GAPS = ("forgetting", "static_gap", "gain_over_uniform", "gain_over_fedavg", "gain_light", "gain_heavy")  # differences of scores
 _UNITS: dict[str, Style] = {
     **{"share": "percent", "nats": "nats", "bits": "bits", "bytes": "bytes", "seconds": "seconds", "parameters": "count"},
     **{"clients": "count", "examples": "count", "steps": "count"},

@@ -14,8 +14,10 @@ STATEMENT = (
 SCORE, LIGHT, HEAVY, WORST = "mean_score", "mean_score_light", "mean_score_heavy", "worst_decile"
 ROUNDS, GINI, AHEAD, WORK = "rounds_to_score", "participation_gini", "prequential_score", "local_steps"
 GAIN, GAIN_LIGHT, GAIN_HEAVY = "gain_over_uniform", "gain_light", "gain_heavy"
+GAIN_USUAL = "gain_over_fedavg"
+"""Over FedAvg as it is usually done: uniform selection, weights by examples, at the same schedule."""
 CONVERGENCE = "mean_convergence"
-QUANTITIES = (SCORE, GAIN, LIGHT, GAIN_LIGHT, HEAVY, GAIN_HEAVY, WORST, ROUNDS, GINI, AHEAD, WORK)
+QUANTITIES = (SCORE, GAIN, GAIN_USUAL, LIGHT, GAIN_LIGHT, HEAVY, GAIN_HEAVY, WORST, ROUNDS, GINI, AHEAD, WORK)
 
 UNIFORM, STATIC, CONTINUAL = "uniform", "static", "continual"
 BY_ACTIVITY = ("activity", "softmax", "top", "threshold", "mix", "schedule", "stratified")

@@ -14,6 +14,7 @@ from holdfast.report.reproductions.client_selection.grid import (
     GAIN,
     GAIN_HEAVY,
     GAIN_LIGHT,
+    GAIN_USUAL,
     GINI,
     ROUNDS,
     STATIC,
@@ -107,11 +108,32 @@ def readings(evidence: Evidence) -> list[Reading]:
         Reading(lead="Light users:", text=verdict(evidence, GAIN_LIGHT)),
         Reading(lead="Heavy users:", text=verdict(evidence, GAIN_HEAVY)),
     ]
+    usual = against_usual(evidence)
+    if usual:
+        found.append(Reading(lead="Against FedAvg as usual:", text=usual))
     widened = continual(evidence)
     if widened:
         found.append(Reading(lead="Static and continual:", text=widened))
     told = [Reading(lead=f"{cell.subject}:", text=against_uniform(evidence, cell), colour=cell.colour) for cell in _others(evidence)]
     return [*found, *(one for one in told if one.text)]
+
+
+def against_usual(evidence: Evidence) -> str:
+    """What is left of the gains beside uniform selection with weights by examples, whatever the weights of a cell are.
+
+    A gain over uniform selection with the same weights may tell of the weights alone: where uniform selection is slow with them, all else
+    looks fast.
+    """
+    chosen = compared(evidence)
+    known = [(cell, one, sign(one)) for cell in chosen if (one := estimate(evidence, GAIN_USUAL, cell)) is not None]
+    if not known:
+        return ""
+    counts = {word: sum(said == wanted for _, _, said in known) for word, wanted in (("better", 1), ("worse", -1))}
+    cell, best, said = max(known, key=lambda one: one[1].value or 0.0)
+    told = ", ".join(f"{word} in {count}" for word, count in counts.items() if count) or NO_DIFFERENCE
+    most = f"The largest: {written(best).full} by {cell.strategy} ({place_words(cell.place)})"
+    most += "." if said == 1 else f", where {NO_DIFFERENCE}."
+    return f"Uniform selection with weights by examples, at the same schedule: {told} of {len(known)} cells. {most}"
 
 
 def against_uniform(evidence: Evidence, cell: SelectionCell) -> str:

@@ -123,7 +123,7 @@ def summarise(records: Sequence[RunRecord]) -> Evidence:
     for cell in cells:
         base = by_name.get((UNIFORM, cell.weighting, cell.schedule))
         plain = by_name.get((UNIFORM, "examples", cell.schedule), base)
-        found += Evidence(estimates=(*_means(cell, plain), *_gains(cell, base)), curves=(_curve(cell),))
+        found += Evidence(estimates=(*_means(cell, plain), *_gains(cell, base, plain)), curves=(_curve(cell),))
     return found
 
 
@@ -150,8 +150,8 @@ def _means(cell: Cell, plain: Cell | None) -> Iterator[Estimate]:
     measure, unit, direction = _scale(cell)
     scored: list[tuple[str, Figure]] = [
         ("mean_score", Run.score),
-        ("mean_score_light", lambda run: run.of_deciles(LIGHT)),
-        ("mean_score_heavy", lambda run: run.of_deciles(HEAVY)),
+        ("mean_score_light", _light),
+        ("mean_score_heavy", _heavy),
         ("worst_decile", Run.worst_decile),
         ("prequential_score", lambda run: run.told("prequential_score")),
     ]
@@ -172,25 +172,34 @@ def _target(plain: Cell) -> tuple[float, str]:
     first, last = (float(np.mean([run.measured.y[place] for run in plain.runs])) for place in (0, -1))
     target = first + WAY * (last - first)
     words = f"{WAY:.0%} of the way that uniform selection with weights by examples goes in all its rounds"
-    return target, f"first evaluated round with a {plain.runs[0].measure} of {target:.3g}: {words}"
+    return target, f"first evaluated round with the {plain.runs[0].measure} {target:.3g}: {words}"
 
 
-def _gains(cell: Cell, base: Cell | None) -> Iterator[Estimate]:
-    if base is None or base is cell:
-        return
+def _gains(cell: Cell, base: Cell | None, plain: Cell | None) -> Iterator[Estimate]:
+    how = "mean over seeds of the difference from uniform selection with the same weights, schedule and seed; above 0 is better"
+    if base is not None and base is not cell:
+        for name, figure in (("gain_over_uniform", Run.score), ("gain_light", _light), ("gain_heavy", _heavy)):
+            yield from _paired(name, figure, cell, base, method=how)
+    if plain is not None and plain is not cell:
+        usual = how.replace("the same weights, schedule", "weights by examples, the same schedule")
+        yield from _paired("gain_over_fedavg", Run.score, cell, plain, method=usual)
+
+
+def _paired(name: str, figure: Figure, cell: Cell, base: Cell, *, method: str) -> Iterator[Estimate]:
     measure, unit, direction = _scale(cell)
     sign = 1.0 if direction == "higher is better" else -1.0
-    figures: list[tuple[str, Figure]] = [
-        ("gain_over_uniform", Run.score),
-        ("gain_light", lambda run: run.of_deciles(LIGHT)),
-        ("gain_heavy", lambda run: run.of_deciles(HEAVY)),
-    ]
     partners = {run.seed: run for run in base.runs}
-    for name, figure in figures:
-        pairs = [(figure(run), figure(partners[run.seed])) for run in cell.runs if run.seed in partners]
-        values = [None if mine is None or theirs is None else sign * (mine - theirs) for mine, theirs in pairs]
-        how = "mean over seeds of the difference from uniform selection with the same weights, schedule and seed; above 0 is better"
-        yield from _over_seeds(name, values, cell, unit=unit, direction="higher is better", measure=measure, method=how)
+    pairs = [(figure(run), figure(partners[run.seed])) for run in cell.runs if run.seed in partners]
+    values = [None if mine is None or theirs is None else sign * (mine - theirs) for mine, theirs in pairs]
+    yield from _over_seeds(name, values, cell, unit=unit, direction="higher is better", measure=measure, method=method)
+
+
+def _light(run: Run) -> float | None:
+    return run.of_deciles(LIGHT)
+
+
+def _heavy(run: Run) -> float | None:
+    return run.of_deciles(HEAVY)
 
 
 def _over_seeds(

@@ -11,6 +11,7 @@ from holdfast.report.reproductions.client_selection.grid import (
     GAIN,
     GAIN_HEAVY,
     GAIN_LIGHT,
+    GAIN_USUAL,
     compared,
     measure,
     measured,
@@ -18,7 +19,7 @@ from holdfast.report.reproductions.client_selection.grid import (
     places,
     sign,
 )
-from holdfast.report.reproductions.client_selection.reading import against_uniform, chance, continual, pairs, verdict
+from holdfast.report.reproductions.client_selection.reading import against_uniform, against_usual, chance, continual, pairs, verdict
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +196,24 @@ def test_names_of_places_and_measures(found: Evidence):
 def test_a_strategy_whose_name_has_its_power_is_not_given_it_twice():
     evidence = summary(grid=(("activity^0.5", 0.5, "examples", "static"),), gains=lambda place: mixed(replace(place, select="activity")))
     assert [cell.strategy for cell in cells(evidence)] == ["activity^0.5"]
+
+
+def usual(*values: tuple[float, float]) -> Evidence:
+    """The summary with gains over FedAvg as usual: a value and half an interval for each cell that chooses by activity."""
+    base = summary()
+    given = [
+        replace(gain(value, half), name=GAIN_USUAL, subject=cell.subject, conditions={"measure": "accuracy"})
+        for cell, (value, half) in zip(compared(base), values, strict=False)
+    ]
+    return Evidence(estimates=(*base.estimates, *given), curves=base.curves)
+
+
+def test_what_is_left_beside_fedavg_as_usual():
+    assert against_usual(summary()) == ""
+    first = compared(summary())[1]
+    told = against_usual(usual((-0.04, 0.01), (0.02, 0.01), (0.01, 0.03)))
+    assert "better in 1, worse in 1 of 3 cells" in told
+    assert f"+2 points (+1 to +3) by {first.strategy}" in told.replace(".0", "")
+    assert told.endswith(".")
+    assert "where no difference can be seen" in against_usual(usual((0.01, 0.03)))
+    assert [one.lead for one in readings(usual((0.02, 0.01)))][3] == "Against FedAvg as usual:"
