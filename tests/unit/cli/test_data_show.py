@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main
+from holdfast.data.load import SOURCES
 
 ROWS = [
     {
@@ -60,6 +61,28 @@ def test_document(folder: Path, capsys: pytest.CaptureFixture[str]):
 def test_no_user_id_in_the_clear(form: list[str], folder: Path, capsys: pytest.CaptureFixture[str]):
     main(["data", "show", f"jsonl:{folder}", *form])
     assert "anna@example.org" not in capsys.readouterr().out
+
+
+def test_what_an_example_answers_stands_before_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    rows = [{"text": f"me {n}", "asked": "who is there" if n % 2 else "", "label": "reply"} for n in range(40)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    words = ["data", "show", f"jsonl:{tmp_path / 'pairs.jsonl'}", "--column", "context=asked", "--examples", "40"]
+    assert main(words) == 0
+    printed = [line for line in capsys.readouterr().out.splitlines() if "me " in line]
+    assert len(printed) > 10
+    for line in printed:
+        number = int(line.partition("me ")[2].split()[0])
+        assert line == f"who is there -> me {number}  [reply]" if number % 2 else line == f"me {number}  [reply]"
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["examples"]
+    assert {(int(one["tokens"][1]) % 2, tuple(one["context"])) for one in found} == {(1, ("who", "is", "there")), (0, ())}
+
+
+def test_every_source_is_named_in_the_help(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["data", "show", "--help"])
+    shown = capsys.readouterr().out
+    assert all(f"{source}:" in shown for source in SOURCES if source != "assistant")
 
 
 def test_leaves_out_columns_that_no_part_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import holdfast.study
+import holdfast.study.federation
 from holdfast.cli import main
 from holdfast.core.claim import Verdict
 from holdfast.core.errors import Interrupted
@@ -85,6 +86,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], list]:
             return given
 
         monkeypatch.setattr(holdfast.study, "run_study", run_study)
+        monkeypatch.setattr(holdfast.study.federation, "run_federated", run_study)
         return calls
 
     return answer
@@ -168,10 +170,19 @@ def test_a_missing_study_file_ends_with_two(capsys: pytest.CaptureFixture[str]):
 def test_demo_does_the_study_that_ships_with_holdfast(asked: Callable, tmp_path: Path):
     calls = asked(result("not contradicted"))
     assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
-    ((plan, out, options),) = calls
+    (plan, out, options), (federation, beside, _) = calls
     assert out == tmp_path / "demo"
+    assert beside == out / "federated"
+    assert [run.name for run in federation.run] == ["uniform", "by-activity", "by-activity-continual"]
     assert plan.data.source.startswith("assistant")
     mechanisms = [run.mechanism for run in plan.run]
     assert mechanisms == ["none", "edp-sgd", "dp-sgd", "dp-sgd"]
     assert plan.run[1].epsilon == plan.run[2].epsilon != plan.run[3].epsilon
     assert options["text"]
+
+
+def test_demo_prints_one_document_with_the_federation_inside(asked: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    asked(result("not contradicted"))
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["federated"].keys() == {"contradicted", "report", "evidence"} < document.keys()

@@ -51,6 +51,14 @@ def test_lists_the_oldest_first_with_epsilon_and_main_score(store: RunStore, cap
     ]
 
 
+def test_a_language_model_is_judged_by_its_perplexity(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    found = Evidence(estimates=tuple(score(name, "lm", value) for name, value in (("next_word_accuracy", 0.2), ("perplexity", 142.3))))
+    created = "2026-11-22T12:00:00+00:00"
+    RunStore(tmp_path).create("lm", created=created).write(record("lm", created, found))
+    assert main(["runs", str(tmp_path)]) == 0
+    assert "  perplexity 142.300  " in capsys.readouterr().out
+
+
 def test_the_document_keeps_full_precision(store: RunStore, capsys: pytest.CaptureFixture[str]):
     main(["runs", str(store.root), "--json"])
     found = json.loads(capsys.readouterr().out)
