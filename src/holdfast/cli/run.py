@@ -30,6 +30,8 @@ as if it had never been stopped; finished runs are kept as they are.
   holdfast run study.toml
   holdfast run study.toml --out results --resume
 """
+PARTIAL = {"attack", "decile", "percentile"}
+"""Conditions of figures that speak of an attack or of some clients alone, and are no score of the task."""
 
 
 def add(commands: Commands[Any]) -> None:
@@ -156,7 +158,7 @@ def words(result: StudyResult, later: Sequence[str]) -> list[str]:
 def _columns(found: Evidence, later: Sequence[str]) -> list[str]:
     """Epsilon, the scores of the task in their order, and what comes after them."""
     shares = [one for one in found.estimates if one.direction == "higher is better" and one.unit == "share"]
-    scores = [one.name for one in shares if not one.conditions]  # what an attack has wrong is no merit of the task
+    scores = [one.name for one in shares if not PARTIAL & one.conditions.keys()]  # what an attack has wrong is no merit of the task
     return ["epsilon", *dict.fromkeys(scores), *later]
 
 

@@ -10,6 +10,7 @@ import pytest
 import holdfast.study
 import holdfast.study.federation
 from holdfast.cli import main
+from holdfast.cli.run import words
 from holdfast.core.claim import Verdict
 from holdfast.core.errors import Interrupted
 from holdfast.core.evidence import Estimate, Evidence, Interval
@@ -186,3 +187,16 @@ def test_demo_prints_one_document_with_the_federation_inside(asked: Callable, tm
     assert main(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["federated"].keys() == {"contradicted", "report", "evidence"} < document.keys()
+
+
+def test_a_score_with_conditions_is_a_column_and_what_speaks_of_some_clients_is_none():
+    share = {"subject": "plain", "value": 0.5, "unit": "share", "direction": "higher is better"}
+    found = Evidence(
+        estimates=(
+            Estimate(name="slot_f1", conditions={"chunks": 7}, **share),
+            Estimate(name="client_score_decile", conditions={"decile": 1}, **share),
+            Estimate(name="client_score_percentile", conditions={"percentile": 0}, **share),
+        )
+    )
+    told = words(SimpleNamespace(evidence=found, records=[SimpleNamespace(name="plain")], report=None), ())
+    assert told[0].split("\n")[0].split() == ["run", "slot", "f1"]

@@ -136,7 +136,7 @@ NOTES = (
 def trimmed(record: RunRecord) -> RunRecord:
     """A record with the figures that the page shows of each run."""
     found = record.evidence
-    scores = [one for one in found.estimates if not one.conditions]
+    scores = [one for one in found.estimates if one.unit in ("share", "words") and not {"decile", "percentile"} & one.conditions.keys()]
     kept = [*scores, *(one for one in found.estimates if one.name in _KEPT)]
     return replace(record, evidence=Evidence(estimates=tuple(kept)))
 
