@@ -156,6 +156,11 @@ def open_stored(path: Path, *, source: str | None = None) -> StoredRun:
     settings = record.settings
     if not {"task", "data"} <= settings.keys() or not (folder.path / "model").is_dir():
         raise RunError(f"{folder.path} holds no saved model with its settings; only runs of `holdfast run` and `train` can be audited")
+    if "federation" in settings:
+        raise RunError(
+            f"{folder.path} was trained across clients: its members are the examples of those that took part, which an audit cannot tell "
+            "apart yet; audit a run of `holdfast run` or `train`"
+        )
     options = {name: value for name, value in settings["data"].items() if name != "source"}
     loaded = load_data(settings["data"]["source"] if source is None else source, **options)
     model = models.load(folder.path / "model")
