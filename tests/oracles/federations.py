@@ -31,9 +31,8 @@ def tiny_data(sizes: list[int], *, seed: int = 0, test: int = 12) -> DataSplits:
     order = draw.permutation(len(users))
     train = [example(users[place], moment) for moment, place in enumerate(order)]
     held = [example(f"u{place % len(sizes)}", place) for place in range(test)]
-    parts = {
-        name: Dataset.from_examples(rows, name="tiny", split=name) for name, rows in (("train", train), ("validation", held), ("test", held))
-    }
+    rows_of = {"train": train, "validation": held, "test": held}
+    parts = {name: Dataset.from_examples(rows, name="tiny", split=name) for name, rows in rows_of.items()}
     return DataSplits("tiny", **parts)
 
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.reporting import RUNS, record_of
 
 from holdfast.core.errors import RunError
 from holdfast.runs import RunFolder
 from holdfast.study.auditing import open_stored
-from tests.reporting import RUNS, record_of
 
 
 def test_a_federated_run_is_refused_with_the_reason(tmp_path: Path):

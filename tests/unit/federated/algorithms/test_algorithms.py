@@ -106,13 +106,13 @@ def test_scaffold_by_hand_over_two_rounds():
     made = Scaffold(local=LocalSolver(learning_rate=rate))
     state = made.init({"w": torch.tensor([0.0])})
     x, c, own = 0.0, 0.0, dict.fromkeys(targets, 0.0)
+
+    def move(target: float, control: float):
+        return lambda weights: {"w": -rate * (weights["w"] - target + control)}
+
     for _ in range(3):
-
-        def move(client: int):
-            return lambda weights: {"w": -rate * (weights["w"] - targets[client] + control[client])}
-
         control = {client: c - own[client] for client in targets}
-        cohort = OneByOne({client: move(client) for client in targets}, 1, population=10)
+        cohort = OneByOne({client: move(targets[client], control[client]) for client in targets}, 1, population=10)
         state = made.round(state, cohort)
         np.testing.assert_allclose(cohort.corrections["w"][:, 0].numpy(), [control[0], control[4]], atol=1e-6)
         moves = {client: -rate * (x - targets[client] + control[client]) for client in targets}

@@ -215,7 +215,7 @@ def test_a_secret_seed_is_kept_until_the_end(tmp_path):
 
 def test_the_checkpoint_of_another_simulation_is_refused(tmp_path):
     run(folder=tmp_path)
-    with pytest.raises(RunError, match="conditions was .* give another folder"):
+    with pytest.raises(RunError, match=r"conditions was .* give another folder"):
         run(folder=tmp_path, resume=True, cohort=2)
     with pytest.raises(RunError, match="data was"):
         run(tiny_population([7, 1, 12, 5, 3, 8]), folder=tmp_path, resume=True)
