@@ -87,6 +87,8 @@ def forgetting(scores: NDArray[np.float64], *, direction: Direction, after: int 
         InputError: For a direction that says no way, a period outside, or scores that are missing.
 
     Edge cases:
+        A period that was never scored, as one in which nothing came, is left out.
+
         The best of several noisy scores is better than their mean, so chance alone gives a little forgetting, more of it with more periods.
         Compare it with that of another run on the same periods, not with 0.
 
@@ -104,10 +106,15 @@ def forgetting(scores: NDArray[np.float64], *, direction: Direction, after: int 
     values = np.full(last, np.nan)
     for period in range(last):
         past = signed[period + 1 : last + 1, period]
+        if np.isnan(signed[last + 1, period]) and np.isnan(past).all():
+            continue  # nothing came in that period
         if np.isnan(signed[last + 1, period]) or np.isnan(past).all():
             raise InputError(f"forgetting after period {last}: the events of period {period} were not scored then and before")
         values[period] = np.nanmax(past) - signed[last + 1, period]
-    return _over(np.arange(last), values)
+    there = np.flatnonzero(~np.isnan(values))
+    if not len(there):
+        raise InputError(f"forgetting after period {last}: no earlier period was scored; score the events of each after every period")
+    return _over(there, values[there])
 
 
 def _checked(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ def periods_found(subject: str, history: History, measured: ExampleScores, *, pe
         estimates.append(_estimate("prequential_score", prequential(scores), _AHEAD, subject, measured, measured.direction))
         curves.append(_curve("prequential", ahead, subject, measured, x_label="period", conditions={}))
     last = max((after for after, on, _ in history.periods if after >= on), default=0)
-    if last > 0:
+    if any(after == last and on < last for after, on, _ in history.periods):
         lost = forgetting(scores, direction=measured.direction, after=last)
         estimates.append(_estimate("forgetting", lost, _LOST, subject, measured, "lower is better"))
     for period in sorted({on for _, on, _ in history.periods}):

@@ -12,7 +12,6 @@ from holdfast.federated.local.training import KERNELS
 from holdfast.federated.population import Availability, Stragglers
 from holdfast.federated.robust import Rule
 from holdfast.federated.selection import Selector, Weighting, selector, weighting
-from holdfast.federated.selection.weighting import InversePropensity
 from holdfast.federated.updates import Compressor
 from holdfast.federated.updates.subsets import Spec, label
 from holdfast.models import checks
@@ -69,7 +68,7 @@ class Conditions:
     @property
     def normalised(self) -> bool:
         """Whether the weights of the clients that count sum to 1; inverse propensities estimate a sum and do not."""
-        return not isinstance(self.weighting, InversePropensity) or self.weighting.normalise
+        return self.weighting.normalised
 
     def check_population(self, clients: int, with_examples: int) -> None:
         """Refuses a cohort that no round could fill.

@@ -58,13 +58,14 @@ class Evaluator:
         return scores, example_scores(own.data, predictions if own.encoded is tested else self._predictions(own.encoded))
 
     def events(self, positions: NDArray[np.int64]) -> float | None:
-        """The score on some training examples, or on those of them that were drawn; None where there are none."""
-        if not len(positions):
+        """The score on some training examples, or on those of them that were drawn; None without any, or where their text is not known."""
+        train = self.population.train
+        if train is None or not len(positions):
             return None
         at = self._drawn("events", positions)
         encoded = self.population.encoded
         predictions = evaluation.predictions(self._task, self.workload.module, encoded, device=self.workload.device, at=at)
-        return example_scores(self.population.data.train.take(at), predictions).of()
+        return example_scores(train.take(at), predictions).of()
 
     def losses_of(self, clients: Clients, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Mean loss of each of some clients on its own examples, (k,), in nats."""

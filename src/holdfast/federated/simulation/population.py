@@ -15,8 +15,9 @@ from holdfast import models
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.data import Dataset, DataSplits
+from holdfast.data.columns import USER_ID
 from holdfast.federated.partition import Partition
-from holdfast.federated.population import Clients
+from holdfast.federated.population import Clients, Store
 from holdfast.models import Precomputing
 from holdfast.tasks import EncodedDataset, Task, words_of
 
@@ -53,6 +54,7 @@ class Population:
         test: The test set as numbers.
         own: What single clients are tested on.
         described: In plain JSON, who the clients are.
+        store: Where the clients' examples lie if not in `data.train`; they are then known as numbers alone.
     """
 
     task: Task
@@ -65,6 +67,7 @@ class Population:
     test: EncodedDataset
     own: OwnTest
     described: Mapping[str, Any] = field(default_factory=dict)
+    store: Store | None = None
 
     @classmethod
     def of(
@@ -113,10 +116,44 @@ class Population:
             described = {"clients": partition.scheme, "partition": partition.describe(), "holdout": holdout}
         return cls(task, settings, featuriser, labels, data, clients, encoded, test, own, described)
 
+    @classmethod
+    def of_store(cls, task: Task, store: Store, data: DataSplits, *, model: str | models.ModelSettings = "bag") -> Population:
+        """Makes a population of one that lies on disk: millions of clients open in milliseconds, and a round reads its cohort alone.
+
+        Args:
+            task: What is learned.
+            store: From `open_store`, with the featuriser and the labels that its examples were encoded with.
+            data: Whose test set the model is tested on; its other parts are not looked at.
+            model: Name or settings of the model.
+
+        Edge cases:
+            The clients' examples are there as numbers, not as text: on a clock nothing is scored on the events of a period.
+        """
+        featuriser, labels = store.encoded.featuriser, store.encoded.labels
+        test = task.encode(data.test, featuriser, labels)
+        owners = store.clients.owners_of(data.test) if data.test.has(USER_ID) else np.full(len(test), -1)
+        own = OwnTest(data.test, test, owners, "the test set's examples of the same users")
+        described = {"clients": "users", "store": store.data_hash}
+        return cls(task, models.settings(model), featuriser, labels, data, store.clients, store.encoded, test, own, described, store)
+
+    @property
+    def train(self) -> Dataset | None:
+        """The clients' examples as text; None where they are known as numbers alone."""
+        return self.data.train if self.store is None else None
+
+    @property
+    def content_hash(self) -> str:
+        """Tells data apart: those that are trained and those that are tested on."""
+        return self.data.content_hash if self.store is None else f"{self.store.data_hash}, tested on {self.data.test.content_hash}"
+
     @cached_property
     def moments(self) -> NDArray[np.int64]:
         """When each training example was said, (n,), in seconds since 1970; InputError where the data do not say."""
-        return self.data.train.timestamps().astype(np.int64)
+        if self.store is None:
+            return self.data.train.timestamps().astype(np.int64)
+        if self.store.moments is None:
+            raise InputError(f"the population in {self.store.folder} has no times; give `moments` to write_store")
+        return np.asarray(self.store.moments).astype("datetime64[s]").astype(np.int64)
 
     def module(self, streams: Streams) -> nn.Module:
         """A model with its first weights."""

@@ -249,7 +249,7 @@ class Simulator:
             "conditions": self.conditions.describe(),
             "population": dict(self.population.described),
             "model": self.population.settings.describe(),
-            "data": self.population.data.content_hash,
+            "data": self.population.content_hash,
             "seed": seed,
         }
 

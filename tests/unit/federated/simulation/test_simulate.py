@@ -254,3 +254,33 @@ def test_heavy_clients_that_count_twice_are_named():
     notes = " ".join(run(select="activity").evidence().notes)
     assert "twice" in notes
     assert "twice" not in " ".join(run(select="activity", weights="uniform").evidence().notes)
+
+
+def test_a_population_on_disk_gives_the_same_weights(tmp_path):
+    whole = tiny_population(SIZES)
+    federated.write_store(
+        tmp_path / "store", whole.encoded, whole.clients, moments=whole.data.train.timestamps(), data_hash=whole.data.train.content_hash
+    )
+    stored = federated.Population.of_store(whole.task, federated.open_store(tmp_path / "store"), whole.data, model=whole.settings)
+    one, other = run(whole), run(stored)
+    for name, value in weights(one).items():
+        np.testing.assert_array_equal(value, weights(other)[name])
+    mine, theirs = one.evidence(), other.evidence()
+    assert mine.estimate("accuracy", "fedavg") == theirs.estimate("accuracy", "fedavg")
+    assert mine.estimate("mean_js_distance", "fedavg") == theirs.estimate("mean_js_distance", "fedavg")
+    assert (stored.moments == whole.moments).all()
+    with pytest.raises(RunError, match="data was"):
+        run(whole, folder=tmp_path / "run")
+        run(stored, folder=tmp_path / "run", resume=True)
+
+
+def test_the_clock_of_a_population_on_disk_scores_no_events(tmp_path):
+    whole = tiny_population(SIZES)
+    federated.write_store(tmp_path / "store", whole.encoded, whole.clients, moments=whole.data.train.timestamps())
+    stored = federated.Population.of_store(whole.task, federated.open_store(tmp_path / "store"), whole.data, model=whole.settings)
+    clock = federated.schedule(
+        "continual", {"periods": 2, "rounds_per_period": 2}, clients=stored.clients, times_n=stored.moments, streams=Streams.from_seed(0)
+    )
+    found = run(stored, rounds=None, cohort=2, schedule=clock)
+    assert found.state.history.periods == []
+    assert found.evidence().estimate("prequential_score", "fedavg") is None
