@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module, metadata
 from types import MappingProxyType
 from typing import Any
@@ -91,6 +92,11 @@ def resolve(kind: str, name: str) -> Any:
     raise InputError(f"there is no {kind} {name!r}; {nearest(name, table)}; or give a path such as package.module:Object")
 
 
+def forget() -> None:
+    """Looks anew at which packages are installed when a name is next asked for; until then the first look holds."""
+    _entry_points.cache_clear()
+
+
 def _table(kind: str) -> dict[str, str]:
     if kind not in CATALOG:
         raise InputError(f"the catalog has no kind {kind!r}; {nearest(kind, CATALOG)}")
@@ -98,6 +104,7 @@ def _table(kind: str) -> dict[str, str]:
     return others | dict(CATALOG[kind])  # our own names cannot be taken over
 
 
+@cache
 def _entry_points() -> metadata.EntryPoints:
     return metadata.entry_points(group=ENTRY_POINT_GROUP)
 

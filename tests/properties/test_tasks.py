@@ -15,6 +15,7 @@ from holdfast.core.randomness import Streams
 from holdfast.data import Dataset, Example
 from holdfast.tasks import Batch, Classification, EncodedDataset, IntentSlot, LanguageModel, Prediction, ReplyPrediction, Tagging, Task
 from holdfast.tasks.labelling import sentence_loss
+from holdfast.tasks.reply_prediction import SEPARATOR
 from holdfast.testing import check_task
 
 TASKS = {task.name: task for task in (IntentSlot(), Classification(), Tagging())}
@@ -156,6 +157,14 @@ def test_replies_pass_the_check_for_third_parties(name: str):
     pairs = [("play what", "Jazz", "reply"), ("", "in a a a", "other"), ("é", "stop", "reply"), ("a a a a a a", "in", "other")]
     rows = [Example(tokens=tuple(reply.split()), context=tuple(asked.split()), label=label) for asked, reply, label in pairs]
     check_task(ReplyPrediction(context_words=3), Dataset.from_examples(rows, name="drawn", split="train"), model=MODELS[name])
+
+
+def test_the_check_makes_its_vocabulary_of_what_the_task_lets_a_model_read(monkeypatch: pytest.MonkeyPatch):
+    seen, make = [], models.Bag.featuriser
+    monkeypatch.setattr(models.Bag, "featuriser", lambda self, tokens: seen.append(tokens) or make(self, tokens))
+    rows = [Example(tokens=(word,), context=("who", "asks"), label="reply") for word in ("me", "you")]
+    check_task(ReplyPrediction(), Dataset.from_examples(rows, name="drawn", split="train"), model=MODELS["bag"])
+    assert seen == [[["who", "asks", SEPARATOR, "me"], ["who", "asks", SEPARATOR, "you"]]]
 
 
 @dataclass(frozen=True, kw_only=True)

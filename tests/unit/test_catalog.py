@@ -37,6 +37,23 @@ def test_finds_parts_of_other_packages_but_never_lets_them_take_our_names():
     assert catalog.CATALOG["task"]["intent-slot"] == catalog._table("task")["intent-slot"]
 
 
+def test_packages_are_looked_at_once_until_they_are_forgotten(monkeypatch: pytest.MonkeyPatch):
+    looked, found = [], [EntryPoint("attack.coin", "random:random", catalog.ENTRY_POINT_GROUP)]
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog.metadata, "entry_points", lambda group: looked.append(group) or EntryPoints(found))
+        catalog.forget()
+        assert "coin" in catalog.names("attack")
+        found.append(EntryPoint("attack.dice", "random:randint", catalog.ENTRY_POINT_GROUP))
+        catalog.resolve("task", "intent-slot")
+        assert "dice" not in catalog.names("attack")
+        assert looked == [catalog.ENTRY_POINT_GROUP]
+        catalog.forget()
+        assert callable(catalog.resolve("attack", "dice"))
+        assert len(looked) == 2
+    catalog.forget()
+    assert "coin" not in catalog.names("attack")
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [

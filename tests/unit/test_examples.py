@@ -1,4 +1,4 @@
-"""The examples do what they say: the script as it stands, the study of a pretrained encoder on a handful of utterances."""
+"""The examples do what they say: scripts as they stand, studies of a pretrained encoder and across clients on a handful of utterances."""
 
 import os
 import re
@@ -13,9 +13,14 @@ import torch
 
 from holdfast import privacy
 from holdfast.models.vectors import read_vectors
+from holdfast.runs import RunFolder
 from holdfast.study import parse_plan, read_plan, run_study
+from holdfast.study.federation import parse_federated_plan, read_federated_plan, run_federated
+from holdfast.study.federation.plan import FederationTable
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+FEDERATED = sorted(EXAMPLES.glob("federated-*.toml"))
+TRAININGS = sorted(set(EXAMPLES.glob("*.toml")) - set(FEDERATED))
 
 
 @pytest.mark.slow
@@ -113,9 +118,79 @@ def test_a_pretrained_encoder_is_fine_tuned_privately(tmp_path):
     assert (tmp_path / "trust.html").exists()
 
 
-@pytest.mark.parametrize("study", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("study", TRAININGS, ids=lambda path: path.stem)
 def test_a_study_asks_for_nothing_that_is_not_there(study: Path):
     assert read_plan(study).run
+
+
+@pytest.mark.parametrize("study", FEDERATED, ids=lambda path: path.stem)
+def test_a_federated_study_asks_for_nothing_that_is_not_there(study: Path):
+    plan = read_federated_plan(study)
+    assert len(plan.run) > 2
+    assert {plan.setting(run, "seed") for run in plan.run} == {7}  # whoever runs it sees what its comments say
+
+
+def fewer(text: str) -> str:
+    """A federated study with two rounds of few clients, on little of its data."""
+    text = re.sub(r"^(rounds|cohort|evaluate_every) = \d+", r"\1 = 2", text, flags=re.MULTILINE)
+    text = re.sub(r"rounds_per_period = \d+", "rounds_per_period = 1", text)
+    text = text.replace("train=6000,users=600", "train=400,validation=20,test=60,users=40").replace("clients = 100", "clients = 10")
+    text = re.sub(r"^rows = \{.*?\}.*\n", "", text, flags=re.MULTILINE)
+    most = "" if "assistant:" in text else "\nrows = { train = 1200, validation = 20, test = 400 }"
+    return re.sub(r"^(source = .*)$", rf"\1{most}", text, flags=re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", FEDERATED, ids=lambda path: path.stem)
+def test_a_federated_study_runs(study: Path, tmp_path: Path):
+    text = fewer(study.read_text())
+    plan = parse_federated_plan(text, origin=study.name, folder=EXAMPLES)
+    kind, _, place = plan.data.source.partition(":")
+    if kind != "assistant" and not Path(place).exists():
+        pytest.skip(f"the data of {study.name} are not beside the checkout")
+    result = run_federated(plan, tmp_path, text=text)
+    assert [record.name for record in result.records] == [run.name for run in plan.run]
+    for run in plan.run:
+        record = RunFolder(tmp_path / "runs" / run.name).read()
+        assert record.status == "finished"
+        assert record.evidence.estimate("clients", run.name).value > 2
+        assert any(one.name == "client_score_decile" for one in record.evidence.estimates)  # each of them has clients to score
+    assert (tmp_path / "trust.html").exists()
+
+
+@pytest.mark.slow
+def test_the_example_of_selection_tells_who_counts_twice(tmp_path: Path):
+    text = fewer((EXAMPLES / "federated-assistant.toml").read_text())
+    plan = parse_federated_plan(text, origin="federated-assistant.toml", folder=EXAMPLES)
+    result = run_federated(plan, tmp_path, text=text, page=False)
+    twice = {record.name: [note for note in record.evidence.notes if "count twice" in note] for record in result.records}
+    assert {name for name, notes in twice.items() if notes} == {"by-activity-twice"}
+
+
+PAGES = EXAMPLES.parent / "docs"
+SHOWN = [
+    pytest.param(body, id=f"{path.stem}-{place}")
+    for path in sorted(PAGES.rglob("*.md"))
+    for place, body in enumerate(re.findall(r"^```toml\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL))
+    if "[federation]" in body and "title =" in body
+]
+
+
+@pytest.mark.parametrize("text", SHOWN)
+def test_federated_studies_of_the_documentation_ask_for_nothing_that_is_not_there(text: str):
+    assert parse_federated_plan(text, origin="page", folder=PAGES).run
+
+
+def test_documentation_shows_federated_studies():
+    assert len(SHOWN) >= 2
+
+
+def test_the_page_of_study_files_names_every_key_of_a_federation():
+    page = (PAGES / "reference" / "study-file.md").read_text()
+    table = page[page.index("| key of `[federation]` |") : page.index("`retention` is")]
+    first = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
+    named = set(re.findall(r"`(\w+)`", " ".join(first[1:])))
+    assert named == set(FederationTable.model_fields)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.errors import InputError, StudyError
-from holdfast.data import load_data
+from holdfast.data import Dataset, load_data
 from holdfast.models import settings
 from holdfast.study import parse_plan, run_study
 from holdfast.study.planting import AuditedData, check_readable, patterns_of, planted
@@ -124,6 +124,22 @@ def test_secrets_that_a_model_could_not_be_asked_for_are_refused_before_training
     check_readable(with_secrets, IntentSlot(unseen_labels="count as wrong"), HASHED[0])
     with pytest.raises(InputError, match=says):
         check_readable(with_secrets, IntentSlot(unseen_labels="count as wrong"), settings(*model))
+
+
+class Prompted(IntentSlot):
+    """Reads two words more than are said."""
+
+    def words(self, dataset: Dataset) -> list[list[str]]:
+        return [[*row, "xylo", "yklo"] for row in dataset.tokens()]
+
+
+def test_the_model_knows_the_words_that_the_task_lets_it_read(data):
+    secret = parse().run[1].secrets[0].model_copy(update={"candidates": ("xylo", "yklo"), "repetitions": 1})
+    found = planted(data, parse().audit.model_copy(update={"secrets": (secret,)}), HASHED)
+    rare = settings("bilstm", {"vocabulary": "train", "min_count": 3, "characters": 0})  # a fill holds a word twice at most
+    check_readable(found, Prompted(unseen_labels="count as wrong"), rare)
+    with pytest.raises(InputError, match="are the same to the model"):
+        check_readable(found, IntentSlot(unseen_labels="count as wrong"), rare)
 
 
 def test_a_control_alone_has_no_label_of_its_own(data):

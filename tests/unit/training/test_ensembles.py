@@ -14,8 +14,9 @@ from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.data import load_data
 from holdfast.privacy import kernels
+from holdfast.tasks import language_model
 from holdfast.training import TrainingSettings
-from holdfast.training.ensembles import Ensemble, train_ensemble
+from holdfast.training.ensembles import Ensemble, ensemble, train_ensemble
 
 SILENT = {"dropout": 0.0, "word_dropout": 0.0}
 MODELS = {
@@ -164,6 +165,48 @@ def test_a_model_without_rules_goes_to_torch_func_and_says_why():
     np.testing.assert_allclose(made[0].losses(parts.encoded), made[1].losses(parts.encoded), rtol=0, atol=1e-9)
     with pytest.raises(InputError, match="Odd"):
         parts.train(OPTIMISERS["sgd"], engine="stacked", initial=lambda own: Odd(parts.double(own)))
+
+
+class Always(nn.Module):
+    """Adds rows of a table that every example looks up: `torch.func` gives their gradient with the models innermost in memory."""
+
+    def __init__(self, inner: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.inner, self.table = inner, nn.Embedding(7, classes, dtype=torch.float64)
+        with torch.no_grad():
+            self.table.weight.copy_(torch.linspace(-1, 1, 7 * classes, dtype=torch.float64).view(7, classes).sin())
+
+    def forward(self, features: models.Features) -> models.Logits:
+        """Shifts the scores."""
+        return models.Logits(self.inner(features).sentence_BK + self.table(torch.tensor([3, 1, 3, 5])).mean(0), None)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_gradients_that_do_not_lie_in_memory_as_their_parameters_move_the_right_elements(optimiser: str):
+    parts, settings = Parts(tasks.Classification(), MODELS["bag"]), OPTIMISERS[optimiser]
+    classes = len(parts.given["labels"].sentence)
+    made = [parts.train(settings, engine=engine, initial=lambda own: Always(parts.double(own), classes)) for engine in ("func", "loop")]
+    np.testing.assert_allclose(made[0].losses(parts.encoded), made[1].losses(parts.encoded), rtol=0, atol=1e-9)
+
+
+def test_models_of_next_words_are_scored_at_few_positions_at_once(monkeypatch: pytest.MonkeyPatch):
+    task, seen = tasks.LanguageModel(), []
+    parts = Parts(task, models.LSTMLanguageModel(embedding=4, hidden=4, min_count=1, dropout=0.0))
+    trained = parts.train(replace(OPTIMISERS["sgd"], schedule="constant"), together=3)
+    assert trained.engine == "stacked"
+    whole = trained.losses(parts.encoded)
+    count = language_model.piece_losses
+
+    def tracking(scores_BTS: torch.Tensor, features: models.Features) -> torch.Tensor:
+        seen.append(scores_BTS.shape)
+        return count(scores_BTS, features)
+
+    monkeypatch.setattr(language_model, "piece_losses", tracking)
+    monkeypatch.setattr(ensemble, "EVALUATION_POSITIONS", 100)
+    np.testing.assert_allclose(trained.losses(parts.encoded), whole, rtol=0, atol=1e-12)
+    positions = [rows * length for rows, length, _ in seen]
+    assert 50 < max(positions) <= 100, "no more scores than that, and not one row at a time"
+    assert {width for _, _, width in seen} == {parts.given["featuriser"].pieces}
 
 
 def test_patience_is_refused_for_there_is_no_validation():

@@ -27,6 +27,11 @@ class Weighting(Protocol):
         """Such as "examples"."""
         ...
 
+    @property
+    def normalised(self) -> bool:
+        """Whether the multipliers of those that count are to sum to 1."""
+        ...
+
     def multipliers(self, counts: NDArray[np.int64], cohort: Cohort, *, clients: int, examples: int) -> Floats:
         """What the update of each client of the cohort is multiplied by before they are summed, (m,).
 
@@ -48,6 +53,7 @@ class ByExamples:
     """``n_i / sum n``, FedAvg's: the sum is over the cohort."""
 
     name = "examples"
+    normalised = True
 
     def multipliers(self, counts: NDArray[np.int64], cohort: Cohort, *, clients: int, examples: int) -> Floats:
         """Shares of the examples of the cohort, (m,)."""
@@ -63,6 +69,7 @@ class Even:
     """``1 / m``: every client of the cohort counts the same."""
 
     name = "uniform"
+    normalised = True
 
     def multipliers(self, counts: NDArray[np.int64], cohort: Cohort, *, clients: int, examples: int) -> Floats:
         """Equal shares, (m,)."""
@@ -83,6 +90,7 @@ class Capped:
 
     cap: int
     name = "capped"
+    normalised = True
 
     def __post_init__(self) -> None:
         checks.integer("capped", least=1, cap=self.cap)
@@ -131,6 +139,11 @@ class InversePropensity:
             real = isinstance(self.least, int | float) and not isinstance(self.least, bool)
             if not real or not 0 < self.least <= 1:
                 raise InputError(f"inverse-propensity: least is {self.least!r}; give a probability above 0 and at most 1")
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the multipliers of those that count are to sum to 1: not by themselves, since they estimate a sum."""
+        return self.normalise
 
     def multipliers(self, counts: NDArray[np.int64], cohort: Cohort, *, clients: int, examples: int) -> Floats:
         """Inverse-propensity weights, (m,).

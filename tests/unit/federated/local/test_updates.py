@@ -36,6 +36,18 @@ def test_norms_are_those_of_whole_updates(updates):
         assert norm == pytest.approx(float(torch.cat([value.flatten() for value in updates.whole(client, LIKE).values()]).norm()))
 
 
+def test_a_parameter_without_dimensions_counts_in_norms_and_sums():
+    ones = np.ones(3, dtype=np.int64)
+    values = {"scale": torch.tensor([3.0, 0.0, -1.0]), "bias": torch.tensor([[4.0, 0.0], [0.0, 0.0], [2.0, 2.0]])}
+    updates = Updates(np.arange(3), values, {}, ones, np.zeros(3))
+    assert updates.norms() == pytest.approx([5, 0, 3])
+    total = {"scale": torch.zeros(()), "bias": torch.zeros(2)}
+    updates.add_to(total, np.array([1.0, 1.0, 2.0]))
+    assert (total["scale"].item(), total["bias"].tolist()) == (1.0, [8.0, 4.0])
+    none = Updates(np.arange(0), {name: value[:0] for name, value in values.items()}, {}, ones[:0], np.zeros(0))
+    assert none.norms().tolist() == []
+
+
 def test_a_client_of_weight_zero_adds_nothing_even_where_it_is_not_finite(updates):
     updates.dense["bias"][1], updates.tables["table"].values_CRD[1, 0] = torch.nan, torch.inf
     total = {name: value.clone() for name, value in LIKE.items()}

@@ -38,6 +38,15 @@ def test_multipliers_by_hand(name, options, wanted):
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)
+def test_a_weighting_that_says_that_it_is_normalised_sums_to_one(name):
+    for options in ({"cap": 3},) if name == "capped" else ({}, {"normalise": True}) if name == "inverse-propensity" else ({},):
+        made = weighting(name, options)
+        assert made.normalised == (name != "inverse-propensity" or "normalise" in options)
+        assert made.normalised == (abs(multipliers(name, options).sum() - 1) < 1e-12)
+        assert "normalised" not in made.describe()
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
 def test_an_empty_cohort_has_no_multipliers(name):
     cohort = Cohort(np.zeros(0, dtype=np.int64), np.zeros(0), "poisson", "exact")
     options = {"cap": 3} if name == "capped" else {}
