@@ -95,7 +95,20 @@ def known_options(owner: str, kind: type[Any], options: Mapping[str, object]) ->
     Raises:
         InputError: Naming the first unknown option and the nearest valid one.
     """
-    valid = [field.name for field in fields(kind) if field.init]
+    known_keys(owner, [field.name for field in fields(kind) if field.init], options)
+
+
+def known_keys(owner: str, valid: Sequence[str], options: Mapping[str, object]) -> None:
+    """Refuses an option that is none of some names.
+
+    Args:
+        owner: What the options belong to.
+        valid: The names.
+        options: What the caller gave.
+
+    Raises:
+        InputError: Naming the first unknown option and the nearest valid one.
+    """
     for name in options:
         if name not in valid:
             raise InputError(f"{owner}: unknown option {name!r}; {nearest(name, valid)}")

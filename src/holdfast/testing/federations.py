@@ -145,9 +145,7 @@ class _Cohort:
         self.singles = False
         """Whether the algorithm wanted more than the sum."""
 
-    def train(
-        self, weights: Weights, *, scale: Scale | None = None, corrections: Any = None, each: Each | None = None
-    ) -> Trained:
+    def train(self, weights: Weights, *, scale: Scale | None = None, corrections: Any = None, each: Each | None = None) -> Trained:
         """See `holdfast.federated.algorithms.CohortTraining`."""
         self.singles = self.singles or corrections is not None or each is not None
         if not self.counts:
@@ -174,7 +172,7 @@ class _Cohort:
         return _Cohort([self.clients[0], *self.clients], [self.steps[0], *self.steps], shares, rate=self.rate)
 
     def _walk(self, weights: Weights, client: int, steps: int, corrections: Weights | None) -> Weights:
-        place = {name: value.clone() for name, value in weights.items()}
+        place = _cloned(weights)
         for _ in range(steps):
             for name, value in place.items():
                 if name != STILL:
@@ -208,7 +206,7 @@ def _check_description(algorithm: FederatedAlgorithm) -> None:
 
 def _check_beginning(algorithm: FederatedAlgorithm) -> ServerState:
     given = _weights()
-    state = algorithm.init({name: value.clone() for name, value in given.items()})
+    state = algorithm.init(_cloned(given))
     gap = _gap(state.weights, given)
     _holds(gap == 0, "init changes the weights: a simulation would begin elsewhere than its model")
     _holds(state.rounds == 0, f"init counts {state.rounds} rounds before the first one")
@@ -247,7 +245,7 @@ def _check_average(algorithm: FederatedAlgorithm) -> None:
     weights = _weights()
     shared = {name: 0.1 * _target(f"shared {name}", 0, value) for name, value in weights.items()}
     equal = _Cohort([4, 1, 9], [2, 2, 2], [0.2, 0.3, 0.5], rate=algorithm.local.learning_rate, shared=shared)
-    after = algorithm.round(algorithm.init({name: value.clone() for name, value in weights.items()}), equal)
+    after = algorithm.round(algorithm.init(_cloned(weights)), equal)
     gap = _gap(after.weights, {name: value + shared[name] for name, value in weights.items()})
     _holds(gap <= CLOSE, f"an update that all clients share is off by {gap:.3g} in the server's weights")
 
@@ -263,11 +261,13 @@ def _check_tensors(state: ServerState) -> None:
 
 def _copy(state: ServerState) -> ServerState:
     """What a checkpoint keeps of a state."""
-    memory, clients = (
-        {key: {name: value.clone() for name, value in part.items()} for key, part in parts.items()}
-        for parts in (state.memory, state.clients)
-    )
-    return ServerState({name: value.clone() for name, value in state.weights.items()}, memory, clients, state.rounds)
+    memory = {kind: _cloned(part) for kind, part in state.memory.items()}
+    clients = {client: _cloned(part) for client, part in state.clients.items()}
+    return ServerState(_cloned(state.weights), memory, clients, state.rounds)
+
+
+def _cloned(weights: Weights) -> Weights:
+    return {name: value.clone() for name, value in weights.items()}
 
 
 def _difference(one: ServerState, other: ServerState, close: float) -> str | None:
@@ -276,9 +276,10 @@ def _difference(one: ServerState, other: ServerState, close: float) -> str | Non
         return "the number of server steps"
     if _gap(one.weights, other.weights) > close:
         return "the weights"
-    for what, mine, theirs in (("memory", one.memory, other.memory), ("what is kept of clients", one.clients, other.clients)):
-        if mine.keys() != theirs.keys() or any(_gap(mine[key], theirs[key]) > close for key in mine):
-            return what
+    if one.memory.keys() != other.memory.keys() or any(_gap(part, other.memory[kind]) > close for kind, part in one.memory.items()):
+        return "memory"
+    if one.clients.keys() != other.clients.keys() or any(_gap(part, other.clients[client]) > close for client, part in one.clients.items()):
+        return "what is kept of clients"
     return None
 
 
@@ -304,7 +305,9 @@ def _check_own_data(partition: Partition, data: Dataset) -> None:
 def _check_clients(partition: Partition, data: Dataset) -> None:
     found = partition.clients_of()
     _holds(len(partition) == len(data), f"the partition has {len(partition)} examples for {len(data)}")
-    _holds(len(found) == partition.clients, f"clients_of gives {len(found)} clients of {partition.clients}; one without examples is one too")
+    _holds(
+        len(found) == partition.clients, f"clients_of gives {len(found)} clients of {partition.clients}; one without examples is one too"
+    )
     owners_n: NDArray[np.int64] = np.full(len(data), -1)
     for client in range(len(found)):
         own = found.of(client)

@@ -153,8 +153,10 @@ def _tally(selector: Selector, view: View, streams: Streams) -> _Tally | None:
 
 
 def _log_tail(drawn: int, trials: int, chance: float) -> float:
-    """A bound from above on minus the log of how likely so many draws are, by Chernoff: it holds for chances that differ between rounds,
-    too, with their mean (Hoeffding 1956)."""
+    """Minus the log of Chernoff's bound on how likely so many draws are.
+
+    It holds for chances that differ between rounds, too, with their mean (Hoeffding 1956).
+    """
     share, found = drawn / trials, 0.0
     for part, likely in ((share, chance), (1 - share, 1 - chance)):
         if part > 0:

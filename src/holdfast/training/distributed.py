@@ -101,8 +101,9 @@ class Group(Place):
             TrainingStopped: If another process is gone.
         """
         found: dict[str, Tensor] = {}
-        for dtype in dict.fromkeys(tensor.dtype for tensor in tensors.values()):
-            alike = {name: tensor for name, tensor in tensors.items() if tensor.dtype == dtype}
+        names = sorted(tensors)  # a mapping that was read from a file may have another order in each process
+        for dtype in dict.fromkeys(tensors[name].dtype for name in names):
+            alike = {name: tensors[name] for name in names if tensors[name].dtype == dtype}
             flat = torch.cat([tensor.reshape(-1) for tensor in alike.values()])
             if self.size > 1:
                 self._all_reduce(flat)

@@ -16,6 +16,8 @@ from torch import Tensor
 from holdfast.federated.local import LocalSolver
 
 Weights = dict[str, Tensor]
+CONTROL = "control"
+"""The memory that belongs to the clients as much as to the server."""
 Scale = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """From the local steps of clients, (C,), to a factor for the update of each, (C,)."""
 Each = Callable[[int, Weights, int], None]
@@ -39,8 +41,11 @@ class ServerState:
     rounds: int = 0
 
     def forget_memory(self) -> None:
-        """Lets the server's optimiser begin anew, as at the start of a period; weights and clients stay."""
-        self.memory = {}
+        """Lets the server's optimiser begin anew, as at the start of a period.
+
+        Weights stay, and so do SCAFFOLD's control variates: that of the server is the mean of those of the clients.
+        """
+        self.memory = {kind: values for kind, values in self.memory.items() if kind == CONTROL}
 
 
 @dataclass(frozen=True, eq=False)

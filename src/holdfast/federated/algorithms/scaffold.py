@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from holdfast.core.errors import InputError
-from holdfast.federated.algorithms.contract import CohortTraining, ServerState, Weights
+from holdfast.federated.algorithms.contract import CONTROL, CohortTraining, ServerState, Weights
 from holdfast.federated.algorithms.server import ServerOptimiser
 from holdfast.federated.local import LocalSolver
 
@@ -46,17 +46,20 @@ class Scaffold:
 
     def init(self, weights: Weights) -> ServerState:
         """The state before the first round: all control variates are 0."""
-        return ServerState(weights, memory={"control": _zeros(weights)})
+        return ServerState(weights, memory={CONTROL: _zeros(weights)})
 
     def round(self, state: ServerState, cohort: CohortTraining) -> ServerState:
         """One round."""
-        control = state.memory.setdefault("control", _zeros(state.weights))
+        control = state.memory.setdefault(CONTROL, _zeros(state.weights))
         zeros = _zeros(state.weights)
         owns = [state.clients.get(int(client), zeros) for client in cohort.clients]
         corrections = {name: torch.stack([control[name] - own[name] for own in owns]) for name in control} if owns else None
-        moved = _zeros(control)
+        moved, seen = _zeros(control), set[int]()
 
         def each(client: int, update: Weights, steps: int) -> None:
+            if client in seen:  # drawn twice, it did the same thing twice
+                return
+            seen.add(client)
             own = state.clients.get(client, zeros)
             change = {name: -control[name] - update[name] / (steps * self.local.learning_rate) for name in control}
             state.clients[client] = {name: own[name] + change[name] for name in control}

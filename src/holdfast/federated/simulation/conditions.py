@@ -16,6 +16,9 @@ from holdfast.federated.updates import Compressor
 from holdfast.federated.updates.subsets import Spec, label
 from holdfast.models import checks
 
+LORA = ("rank", "alpha", "targets", "train", "also")
+"""Options of `updates.with_lora`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
@@ -62,6 +65,15 @@ class Conditions:
         checks.integer("federation", least=1, cohort=self.cohort, rounds=self.rounds, checkpoint_every=self.checkpoint_every)
         checks.integer("federation", least=0, evaluate_every=self.evaluate_every)
         checks.choice("federation", ("auto", *KERNELS), kernel=self.kernel)
+        if self.rounds > self.schedule.rounds and self.schedule.periods > 1:
+            raise InputError(
+                f"federation: rounds is {self.rounds}, but the clock has {self.schedule.rounds}; give no more, or more rounds_per_period"
+            )
+        if self.lora is not None:
+            checks.known_keys("lora", LORA, self.lora)
+            missing = sorted({"rank", "alpha"} - self.lora.keys())
+            if missing:
+                raise InputError(f"lora: {missing[0]} is missing; give rank and alpha, such as {{ rank = 4, alpha = 8 }}")
         if self.test_examples is not None:
             checks.integer("federation", least=1, test_examples=self.test_examples)
 

@@ -58,7 +58,11 @@ class Simulation:
     def settings(self) -> dict[str, Any]:
         """Algorithm and conditions as plain data."""
         told = self.algorithm.describe() | self.conditions.describe()
-        return told | {"schedule": "static" if self.conditions.schedule.periods == 1 else "continual", "clock": told["schedule"]}
+        return told | {
+            "schedule": "static" if self.conditions.schedule.periods == 1 else "continual",
+            "clock": told["schedule"],
+            "population": dict(self.population.described),
+        }
 
     def evidence(self) -> Evidence:
         """Scores on the test set, the clients, the traffic, the periods, and what this does not show."""

@@ -108,10 +108,11 @@ class Round:
         return good
 
     def _summed(self, total: Weights, singles: Mapping[int, Tensor], weights: Weights) -> Trained:
-        arrays = [self.losses, self.norms, self.counted, self.steps]
-        total, (self.losses, self.norms, counted, steps) = self.replicas.add_up(total, [np.nan_to_num(one) for one in arrays])
+        arrays = [self.losses, self.norms, self.counted, self.steps, np.array([self.sending.own()])]
+        total, (self.losses, self.norms, counted, steps, sent) = self.replicas.add_up(total, [np.nan_to_num(one) for one in arrays])
         self.counted, self.steps = counted > 0, steps.astype(np.int64)
         self.losses[~self.counted] = np.nan
+        self.sending.settle(int(sent[0]))
         self.left_out["not finite"] += int((~self.counted).sum())
         kept = np.flatnonzero(self.counted)
         multipliers = self.multipliers[kept]

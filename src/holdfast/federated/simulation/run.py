@@ -17,7 +17,7 @@ from holdfast.federated.selection import Selector, Weighting, selector, weightin
 from holdfast.federated.simulation.conditions import Conditions
 from holdfast.federated.simulation.population import Population
 from holdfast.federated.simulation.result import Simulation
-from holdfast.federated.simulation.simulating import Simulator
+from holdfast.federated.simulation.simulating import Simulator, check
 from holdfast.federated.simulation.state import SimulationState
 from holdfast.federated.updates import Compressor, merge
 from holdfast.federated.updates.subsets import Spec
@@ -106,13 +106,14 @@ def simulate(
         test_examples=test_examples,
         checkpoint_every=checkpoint_every,
     )
-    conditions.check_population(len(population.clients), int((population.clients.counts > 0).sum()))
+    check(population, conditions)
     name, where = name or algorithm.name, torch.device(device)
     simulator = Simulator(name, algorithm, population, conditions, seed=seed, folder=folder, device=where, on_progress=on_progress)
-    return _finished(simulator, simulator.run(resume=resume))
+    return finished(simulator, simulator.run(resume=resume))
 
 
-def _finished(simulator: Simulator, state: SimulationState) -> Simulation:
+def finished(simulator: Simulator, state: SimulationState) -> Simulation:
+    """What a simulator leaves behind once it has run; low-rank pairs are folded in."""
     module = simulator.workload.module
     return Simulation(
         name=simulator.name,

@@ -24,7 +24,7 @@ class Sending:
 
     def __init__(self, weights: Weights, *, messages: int, compressor: Compressor | None, history: History) -> None:
         self._layout, self._messages, self._compressor, self._history = Layout.of(weights), messages, compressor, history
-        self._like = weights
+        self._like, self._sent = weights, 0
         self._down = serialised(weights)
 
     def down(self, clients: int) -> None:
@@ -32,7 +32,7 @@ class Sending:
         self._history.bytes_down += self._down * self._messages * clients
 
     def up(self, updates: Updates, *, clients: NDArray[np.int64], round: int, streams: Streams) -> Updates:
-        """Counts what the clients of a block send, and returns what arrives.
+        """Counts what the clients of a block send, until `settle` writes it down, and returns what arrives.
 
         Args:
             updates: Theirs.
@@ -41,7 +41,19 @@ class Sending:
             streams: The randomness of the run.
         """
         if self._compressor is None:
-            self._history.bytes_up += int(sent(updates, self._like).bytes.sum()) * self._messages
+            self._sent += int(sent(updates, self._like).bytes.sum()) * self._messages
             return updates
-        self._history.bytes_up += self._compressor.length(self._layout) * self._messages * len(updates)
+        self._sent += self._compressor.length(self._layout) * self._messages * len(updates)
         return arrived(updates, self._layout, self._compressor, streams=streams, round=round, clients=clients)
+
+    def own(self) -> int:
+        """Bytes that the clients of this process have sent since `settle`."""
+        return self._sent
+
+    def settle(self, total: int) -> None:
+        """Writes down what the clients of all processes have sent.
+
+        Args:
+            total: Bytes of all.
+        """
+        self._history.bytes_up, self._sent = self._history.bytes_up + total, 0

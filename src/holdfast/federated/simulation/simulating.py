@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from holdfast.core.errors import InputError, Interrupted, TrainingStopped
 from holdfast.core.progress import OnProgress, Progress
@@ -23,13 +25,39 @@ from holdfast.federated.simulation.population import Population
 from holdfast.federated.simulation.replicas import Replicas
 from holdfast.federated.simulation.rounds import Round
 from holdfast.federated.simulation.sending import Sending
-from holdfast.federated.simulation.state import SimulationState, read_state, write_state
+from holdfast.federated.simulation.state import CHECKPOINT, SimulationState, read_state, write_state
 from holdfast.federated.updates import ErrorFeedback, trainable, with_lora
 from holdfast.training.checkpoints import forget_key, keep_key
 from holdfast.training.interrupts import stop_requests
 
 IN_VAIN = 3
 """Rounds in a row without a finite update after which there is no point in going on."""
+
+
+def trained_module(population: Population, conditions: Conditions, streams: Streams) -> tuple[nn.Module, tuple[str, ...]]:
+    """The module with its first weights, and the names of the parameters that are trained.
+
+    Raises:
+        InputError: For low-rank pairs that do not fit the model, or parameters that it does not have.
+    """
+    module = population.module(streams)
+    if conditions.lora is not None:
+        module = with_lora(module, streams=streams.child("lora"), **conditions.lora)
+    return module, trainable(module, conditions.trainable)
+
+
+def check(population: Population, conditions: Conditions) -> None:
+    """Has a simulation look at its parts before any work.
+
+    Args:
+        population: Who there is.
+        conditions: How it is to be run.
+
+    Raises:
+        InputError: For a cohort that no round could fill, more rounds than the clock has, or parameters that the model does not have.
+    """
+    conditions.check_population(len(population.clients), int((population.clients.counts > 0).sum()))
+    trained_module(population, conditions, Streams.from_seed(0))
 
 
 class Simulator:
@@ -66,11 +94,8 @@ class Simulator:
             self.folder.mkdir(parents=True, exist_ok=True)
             streams = keep_key(self.folder, streams)
         self.streams = self.replicas.group.same_streams(streams)
-        module = population.module(self.streams)
-        if conditions.lora is not None:
-            module = with_lora(module, streams=self.streams.child("lora"), **conditions.lora)
+        module, names = trained_module(population, conditions, self.streams)
         self.population = population.seen_by(module)
-        names = trainable(module, conditions.trainable)
         self.workload = Workload(population.task, module, self.population.encoded, trainable=names, device=device)
         self.evaluator = Evaluator(self.population, self.workload, conditions.test_examples, self.streams)
         self.fingerprint = self._fingerprint(seed)
@@ -85,13 +110,12 @@ class Simulator:
             TrainingStopped: If the server's weights are no longer finite, or the disk is full.
             RunError: If the checkpoint belongs to another simulation.
         """
-        found = read_state(self.folder, fingerprint=self.fingerprint) if resume and self.folder is not None else None
-        state = found or self._fresh()
+        state = (self._resumed() if resume else None) or self._fresh()
         # "auto" looks at the clock: a simulation that goes on keeps the kernel that it began with, to the same weights
         self.training = LocalTraining(self.workload, self.algorithm.local, kernel=state.kernel)
         feedback = self.conditions.compressor
-        if found and isinstance(feedback, ErrorFeedback) and found.memory:
-            feedback.load_state_dict(found.memory)
+        if isinstance(feedback, ErrorFeedback):  # it may have served another run
+            feedback.load_state_dict(state.memory or ErrorFeedback(feedback.compressor).state_dict())
         self._sending = Sending(
             state.server.weights, messages=self.algorithm.messages, compressor=self.conditions.compressor, history=state.history
         )
@@ -222,7 +246,13 @@ class Simulator:
                 state.history.periods.append((self._period, period, score))
 
     def _evaluate(self, state: SimulationState) -> None:
-        state.history.convergence.append((state.round, *self.evaluator.test()))
+        loss, score = self.evaluator.test()
+        if not math.isfinite(loss):
+            raise TrainingStopped(
+                f"{self.name}: after round {state.round} the loss on the test set is not finite; lower the learning rate of clients or "
+                "server; the last checkpoint is kept"
+            )
+        state.history.convergence.append((state.round, loss, score))
 
     def _tell(self, state: SimulationState) -> None:
         _, loss, score = state.history.convergence[-1]
@@ -237,6 +267,12 @@ class Simulator:
         if isinstance(self.conditions.compressor, ErrorFeedback):
             state.memory = self.conditions.compressor.state_dict()
         write_state(self.folder, state, fingerprint=self.fingerprint)
+
+    def _resumed(self) -> SimulationState | None:
+        """The state in the checkpoint of the first process, in every process."""
+        path = Path() if self.folder is None else self.folder / CHECKPOINT
+        content = self.replicas.group.tell(path.read_bytes() if path.is_file() else b"")
+        return read_state(content, path, fingerprint=self.fingerprint)
 
     def _fresh(self) -> SimulationState:
         clients = len(self.population.clients)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from holdfast.core.errors import RunError
@@ -114,27 +114,26 @@ def write_state(folder: Path, state: SimulationState, *, fingerprint: Mapping[st
     atomic_write(folder / CHECKPOINT, save(kept, metadata={"holdfast": json.dumps(header)}))
 
 
-def read_state(folder: Path, *, fingerprint: Mapping[str, Any]) -> SimulationState | None:
-    """Reads the checkpoint of a simulation, or None where there is none.
+def read_state(content: bytes, path: Path, *, fingerprint: Mapping[str, Any]) -> SimulationState | None:
+    """Reads the checkpoint of a simulation, or gives None where there is none.
 
     Args:
-        folder: Where it may be.
+        content: What `write_state` wrote; empty where there is none.
+        path: Where it stands, for messages.
         fingerprint: Of the simulation that is to go on.
 
     Raises:
         RunError: If it is damaged, or belongs to a simulation of other settings, data or seed; names the first difference.
     """
-    path = folder / CHECKPOINT
-    if not path.is_file():
+    if not content:
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["holdfast"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+        tensors = load(content)
+        header = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["holdfast"])
         if header["format"] != FORMAT:
             raise RunError(f"{path}: format {header['format']}, this holdfast reads {FORMAT}; use the version that wrote it")
         history = History.from_json(header["history"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: the checkpoint cannot be read ({error}); remove it to begin anew") from error
     _check_same(path, header["fingerprint"], fingerprint)
     return _state(tensors, header, history)

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import torch
 
 from holdfast import models
 from holdfast.core.errors import Interrupted, RunError, StudyError, TrainingStopped, nearest
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, Progress, silent
-from holdfast.federated import Simulation, simulate
+from holdfast.federated.simulation import Simulation, Simulator, check, finished
 from holdfast.report import write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write, now
 from holdfast.study.execute import REPORT, RUNS, STUDY, StudyResult, in_phase, with_threads
@@ -79,7 +80,8 @@ def run_federated(
         with in_phase("data", on_progress):
             populations = Populations(plan)
             for run in chosen:  # a cohort larger than the population, say, is found before hours of simulation, not between them
-                conditions_of(plan, run, populations.of(run))
+                population = populations.of(run)
+                check(population, conditions_of(plan, run, population))
         atomic_write(out / STUDY, text)
         records = tuple(_one(plan, run, populations, out, command=command, resume=resume, on_progress=on_progress) for run in chosen)
         complete = with_gaps(records)
@@ -107,12 +109,12 @@ def _one(
     folder = RunFolder(out / RUNS / run.name)
     if resume:
         folder.tidy()
-    finished = _finished(folder, populations) if resume else None
-    if not Group.current().agree(finished is None):
-        assert finished is not None
+    kept = _kept(folder, populations, run) if resume else None
+    if not Group.current().agree(kept is None):
+        assert kept is not None
         for phase in ("federate", "measure"):
             on_progress(Progress(phase=f"{phase} {run.name}", done=1, total=1, note="kept"))
-        return finished
+        return kept
     population = populations.of(run)
     record = RunRecord(
         name=run.name,
@@ -144,10 +146,17 @@ def _simulated(
     plan: FederatedPlan, run: FederatedRun, populations: Populations, checkpoints: Path | None, *, resume: bool, on_progress: OnProgress
 ) -> Simulation:
     population = populations.of(run)
-    conditions: dict[str, Any] = conditions_of(plan, run, population)
-    return simulate(
-        plan.algorithm_of(run), population, name=run.name, folder=checkpoints, resume=resume, on_progress=on_progress, **conditions
+    simulator = Simulator(
+        run.name,
+        plan.algorithm_of(run),
+        population,
+        conditions_of(plan, run, population),
+        seed=plan.setting(run, "seed"),
+        folder=checkpoints,
+        device=torch.device("cpu"),
+        on_progress=on_progress,
     )
+    return finished(simulator, simulator.run(resume=resume))
 
 
 def _check_folder(plan: FederatedPlan, run: FederatedRun, out: Path, *, resume: bool) -> None:
@@ -162,10 +171,15 @@ def _check_folder(plan: FederatedPlan, run: FederatedRun, out: Path, *, resume: 
         raise RunError(f"{folder.path} holds a run of other settings than the study file now asks for; give another --out")
 
 
-def _finished(folder: RunFolder, populations: Populations) -> RunRecord | None:
+def _kept(folder: RunFolder, populations: Populations, run: FederatedRun) -> RunRecord | None:
+    """The record of a finished run, or None where there is still something to do."""
     if not (folder.path / "record.json").exists():
         return None
     record = folder.read()
     if record.data["content_hash"] != populations.data.content_hash:
         raise RunError(f"{folder.path} holds a run on other data than the source now has; give another --out")
-    return record if record.status == "finished" else None
+    if record.status != "finished":
+        return None
+    if record.settings["federation"]["population"] != json.loads(json.dumps(populations.of(run).described)):
+        raise RunError(f"{folder.path} holds a run across other clients than the study file now names; give another --out")
+    return record

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from holdfast import catalog, federated
-from holdfast.core.errors import InputError
+from holdfast.core.errors import InputError, StudyError
 from holdfast.core.randomness import Streams
 from holdfast.data import DataSplits, load_data
 from holdfast.federated import Partition, Population
+from holdfast.federated.simulation import Conditions
 from holdfast.study.federation.plan import FederatedPlan, FederatedRun, part_of
 
 
@@ -56,32 +57,38 @@ class Populations:
         return federated.partitioned(scheme, self.data.train, options, clients=count, seed=seed)
 
 
-def conditions_of(plan: FederatedPlan, run: FederatedRun, population: Population) -> dict[str, Any]:
-    """The keyword arguments of `simulate` that a run asks for."""
+def conditions_of(plan: FederatedPlan, run: FederatedRun, population: Population) -> Conditions:
+    """How a run is federated.
+
+    Raises:
+        StudyError: For error feedback without a compression.
+        InputError: For parts that do not fit each other.
+    """
 
     def asked(key: str) -> Any:
         return plan.setting(run, key)
 
-    found: dict[str, Any] = {
-        key: value
-        for key in ("cohort", "trainable", "kernel", "evaluate_every", "test_examples", "checkpoint_every", "seed")
-        if (value := asked(key)) is not None
-    }
-    found["select"] = federated.selector(*part_of(asked("select"), "uniform"))
-    found["weights"] = federated.weighting(*part_of(asked("weighting"), "examples"))
-    found["schedule"] = _schedule(plan, run, population)
+    plain = ("cohort", "trainable", "lora", "kernel", "evaluate_every", "test_examples", "checkpoint_every")
+    given: dict[str, Any] = {key: value for key in plain if (value := asked(key)) is not None}
     if asked("compression") is not None:
         compressor = federated.compressor(*part_of(asked("compression"), "none"))
-        found["compressor"] = federated.ErrorFeedback(compressor) if asked("error_feedback") else compressor
+        given["compressor"] = federated.ErrorFeedback(compressor) if asked("error_feedback") else compressor
+    elif asked("error_feedback"):
+        raise StudyError(f"run {run.name!r}: error_feedback remembers what compression left out; name a compression, or leave it out")
     if asked("rule") is not None:
-        found["rule"] = federated.rule(*part_of(asked("rule"), "median"))
+        given["rule"] = federated.rule(*part_of(asked("rule"), "median"))
     if asked("availability") is not None:
-        found["availability"] = federated.availability(*part_of(asked("availability"), "always"))
+        given["availability"] = federated.availability(*part_of(asked("availability"), "always"))
     if asked("stragglers") is not None:
-        found["stragglers"] = federated.stragglers(asked("stragglers"))
-    if asked("lora") is not None:
-        found["lora"] = asked("lora")
-    return found
+        given["stragglers"] = federated.stragglers(asked("stragglers"))
+    clock = _schedule(plan, run, population)
+    return Conditions(
+        select=federated.selector(*part_of(asked("select"), "uniform")),
+        weighting=federated.weighting(*part_of(asked("weighting"), "examples")),
+        schedule=clock,
+        rounds=clock.rounds,
+        **given,
+    )
 
 
 def _schedule(plan: FederatedPlan, run: FederatedRun, population: Population) -> federated.Schedule:

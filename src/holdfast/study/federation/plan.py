@@ -110,7 +110,8 @@ class FederatedPlan(Table):
             for key in ("cohort", "local"):
                 if self.setting(run, key) is None:
                     raise ValueError(f"run {run.name!r} has no {key}; give it in [federation] or in the run")
-            if part_of(self.setting(run, "schedule"), "static")[0] == "static" and self.setting(run, "rounds") is None:
+            name, options = part_of(self.setting(run, "schedule"), "static")
+            if name == "static" and self.setting(run, "rounds") is None and "rounds" not in options:
                 raise ValueError(f"run {run.name!r} has no rounds; give them in [federation] or in the run")
         return self
 

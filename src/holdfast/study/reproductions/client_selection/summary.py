@@ -64,9 +64,10 @@ class Run:
 
     def of_deciles(self, deciles: Sequence[int]) -> float | None:
         """Mean over clients of some deciles."""
-        found = [one for one in self.record.evidence.estimates if one.name == "client_score_decile" and one.conditions["decile"] in deciles]
-        clients = sum(int(one.conditions["clients"]) for one in found)
-        return sum((one.value or 0.0) * int(one.conditions["clients"]) for one in found) / clients if clients else None
+        told = [one for one in self.record.evidence.estimates if one.name == "client_score_decile" and one.conditions["decile"] in deciles]
+        found = [(one.value, int(one.conditions["clients"])) for one in told if one.value is not None]
+        clients = sum(count for _, count in found)
+        return sum(value * count for value, count in found) / clients if clients else None
 
     def worst_decile(self) -> float | None:
         """Of the decile that is served worst."""
