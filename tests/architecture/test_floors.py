@@ -20,7 +20,7 @@ ALLOWED = {
     "audit": {"tasks", "data", "core"},
     "federated": {"training", "privacy", "tasks", "models", "data", "runs", "core"},  # models and runs: decision 0002
     "study": {"federated", "training", "audit", "tasks", "report", "privacy", "data", "models", "runs", "catalog", "core"},
-    "testing": {"training", "audit", "tasks", "models", "data", "privacy", "core"},
+    "testing": {"federated", "training", "audit", "tasks", "models", "data", "privacy", "core"},
     "cli": {"study", "report", "runs", "privacy", "catalog", "data", "core"},  # data and core: decision 0002
 }
 TORCHLESS = {"core", "data", "runs", "catalog", "report"}  # and the command until it runs something

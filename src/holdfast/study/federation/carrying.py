@@ -180,6 +180,6 @@ def _kept(folder: RunFolder, populations: Populations, run: FederatedRun) -> Run
         raise RunError(f"{folder.path} holds a run on other data than the source now has; give another --out")
     if record.status != "finished":
         return None
-    if record.settings["federation"]["population"] != json.loads(json.dumps(populations.of(run).described)):
+    if record.settings["federation"].get("population") != json.loads(json.dumps(populations.of(run).described)):
         raise RunError(f"{folder.path} holds a run across other clients than the study file now names; give another --out")
     return record

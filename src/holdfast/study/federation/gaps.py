@@ -25,20 +25,25 @@ def with_gaps(records: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
 def _with_gap(record: RunRecord, partner: RunRecord | None) -> RunRecord:
     if partner is None or _schedule(record) != "continual" or record.evidence.estimate(_NAME, record.name) is not None:
         return record
-    curve = record.evidence.curve("convergence_score", record.name)
-    measure = None if curve is None else str(curve.conditions["measure"])
-    mine, theirs = (None if measure is None else one.evidence.estimate(measure, one.name) for one in (record, partner))
-    if mine is None or theirs is None or mine.value is None or theirs.value is None:
+    curves = [one.evidence.curve("convergence_score", one.name) for one in (record, partner)]
+    if curves[0] is None or curves[1] is None:
         return record
-    sign = 1.0 if mine.direction == "higher is better" else -1.0
+    measure = str(curves[0].conditions["measure"])
+    found = [one.evidence.estimate(measure, one.name) for one in (record, partner)]
+    if any(score is not None and score.value is None for score in found):
+        return record
+    # a task may call its score otherwise; then the last points of the curves, which rest on the same test examples, are compared
+    mine, theirs = (
+        curve.y[-1] if score is None or score.value is None else score.value for curve, score in zip(curves, found, strict=True) if curve
+    )
+    lower = measure == "perplexity"
     gap = Estimate(
         name=_NAME,
         subject=record.name,
-        value=sign * (theirs.value - mine.value),
-        unit=mine.unit,
+        value=(mine - theirs) if lower else (theirs - mine),
+        unit="words" if lower else "share",
         direction="lower is better",
-        n=mine.n,
-        conditions={"measure": mine.name, "static": partner.name},
+        conditions={"measure": measure, "static": partner.name},
         method="score of the run with all data at once and as many rounds less that of this run; above 0 where this one is behind",
         reference="after Dupuy et al. 2022, arXiv 2202.03925",
     )
