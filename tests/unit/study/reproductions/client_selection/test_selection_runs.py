@@ -145,3 +145,12 @@ def test_the_study_is_shown_as_what_it_is():
     assert CLIENT_SELECTION.name == "client-selection"
     assert CLIENT_SELECTION.presentation is PRESENTATION
     assert not CLIENT_SELECTION.timed
+
+
+@pytest.mark.parametrize("source", ["multidogo:somewhere", "snips:somewhere"])
+def test_data_without_times_have_no_clock(source: str):
+    plan = selection(False, source).plan
+    assert {run.cell["schedule"] for run in plan.run} == {"static", "equal-steps"}
+    made = {plan.setting(run, "clients") is not None for run in plan.run}
+    assert made == {source.startswith("snips")}
+    assert plan.data.options["rows"] == {"validation": 100, "test": 4000}
