@@ -72,12 +72,14 @@ class ClientsFound:
         own, counts = self.population.own, self.population.clients.counts
         by_client = scores.by_client(own.owners, len(counts))
         tested = np.bincount(own.owners[own.owners >= 0], minlength=len(counts))
+        beyond = int(((tested > 0) & ~np.isfinite(by_client)).sum())
+        where = own.held_out + (f"; {beyond} clients whose score is not finite are left out" if beyond else "")
         for decile, members in enumerate(deciles(counts), start=1):
             known = members[np.isfinite(by_client[members])]
             if len(known):
                 conditions = {"decile": decile, "measure": scores.measure, "clients": len(known), "examples": int(tested[known].sum())}
                 value = float(by_client[known].mean())
-                method = f"mean over the clients of the decile, on {own.held_out}"
+                method = f"mean over the clients of the decile, on {where}"
                 yield self._scored("client_score_decile", value, scores, conditions, n=len(known), method=method)
         enough = np.flatnonzero((tested >= LEAST) & np.isfinite(by_client))
         if not len(enough):
@@ -86,7 +88,7 @@ class ClientsFound:
         for percentile in PERCENTILES:
             value = float(np.percentile(by_client[enough], percentile if better else 100 - percentile))
             conditions = {"percentile": percentile, "measure": scores.measure, "clients": len(enough), "least_examples": LEAST}
-            method = f"over clients with at least {LEAST} test examples; 0 is the worst-served, on {own.held_out}"
+            method = f"over clients with at least {LEAST} test examples; 0 is the worst-served, on {where}"
             yield self._scored("client_score_percentile", value, scores, conditions, n=len(enough), method=method)
 
     def curves(self) -> Iterator[Curve]:

@@ -26,6 +26,10 @@ NOTES = (
     "A federated run without noise promises nothing: updates of clients tell of their words. Nothing here bounds what leaves a client.",
     "The population was simulated in one place: availability, speed and failures are models of it, and nothing was sent anywhere.",
 )
+VOCABULARY = (
+    "The model's words were read off the text of all clients, which no server of a federation sees; a vocabulary that is public (hashed, "
+    "or of bytes) needs none of it."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,8 @@ class Simulation:
     def _notes(self) -> tuple[str, ...]:
         twice = counted_twice(self.conditions.select, self.conditions.weighting)
         rule = None if self.conditions.rule is None else self.conditions.rule.note
-        return tuple(note for note in (*NOTES, twice, rule) if note)
+        known = None if self.population.featuriser.vocabulary_is_public else VOCABULARY
+        return tuple(note for note in (*NOTES, known, twice, rule) if note)
 
     def _traffic(self) -> Iterator[Estimate]:
         history, compressor = self.state.history, self.conditions.compressor

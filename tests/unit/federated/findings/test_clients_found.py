@@ -142,3 +142,12 @@ def test_clients_without_examples_are_left_out_of_both_indices(population):
     assert told.estimate("participation_gini", "run").n == 12
     before = Evidence(estimates=tuple(found(population).activity()))
     assert told.estimate("activity_gini", "run").value == before.estimate("activity_gini", "run").value
+
+
+def test_clients_without_a_finite_score_are_counted_in_words(population):
+    owners = [*[0] * LEAST, *[1] * LEAST, *[2] * LEAST]
+    nats = np.repeat([2.0, 1e4, 3.0], LEAST)  # exp(10,000) is no number
+    told = served(population, owners, ExampleScores("perplexity", "words", "lower is better", nats, np.ones(3 * LEAST)))
+    rows = [one for one in told.estimates if one.name in ("client_score_decile", "client_score_percentile")]
+    assert all("1 clients whose score is not finite are left out" in one.method for one in rows)
+    assert {one.conditions["clients"] for one in rows if one.name == "client_score_percentile"} == {2}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.oracles.federations import tiny_data, tiny_population
 
-from holdfast import federated
+from holdfast import federated, models
 from holdfast.core.errors import InputError, Interrupted, RunError, TrainingStopped
 from holdfast.core.progress import Progress
 from holdfast.core.randomness import Streams
@@ -248,6 +248,15 @@ def test_compression_sends_less_and_robust_rules_run():
         options = {"bound": 0.5} if name == "norm-bound" else {"share": 0.2} if name == "trimmed-mean" else {}
         found = run(cohort=5, rule=federated.rule(name, options))
         assert found.evidence().notes[-1].startswith("A robust rule cannot tell")
+
+
+def test_a_vocabulary_of_the_clients_words_is_named():
+    from holdfast.tasks import Classification
+
+    assert any("read off the text of all clients" in note for note in run().evidence().notes)
+    model = {"embedding": 4, "hidden": 5, "dropout": 0.0, "word_dropout": 0.0, "vocabulary": "hashed", "buckets": 32}
+    public = federated.Population.of(Classification(), tiny_data(SIZES), model=models.settings("bag", model))
+    assert not any("read off the text of all clients" in note for note in run(public).evidence().notes)
 
 
 def test_heavy_clients_that_count_twice_are_named():
