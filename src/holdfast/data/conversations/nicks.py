@@ -58,7 +58,12 @@ class Nicks:
         found = _ADDRESS.match(text)
         if found and found[1].lower() in self._anywhere:
             text = f"{text[: found.start(1)]}{NICK}{text[found.end(1) :]}"
-        return self._runs.sub(self._replace, text)
+        while True:  # a name that a letter stood beside may stand alone once that is gone
+            pieces = text.split(NICK)
+            masked = NICK.join(self._runs.sub(self._replace, piece) for piece in pieces)
+            if masked == text:
+                return text
+            text = masked
 
     def words(self, text: str) -> list[str]:
         """The words of a text, as written, with `NICK` in the place of each name; signs are words of their own."""

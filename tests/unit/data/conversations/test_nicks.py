@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.data.conversations import NICK, Nicks
@@ -80,6 +80,8 @@ NAMES = st.text("aB1-_^[", min_size=1, max_size=4)
 
 
 @settings(max_examples=300, deadline=None)
+@example(["1", "["], "[1")
+@example(["nick"], "nick: hello")
 @given(st.lists(NAMES, min_size=1, max_size=4), st.text("aB1-_^[ :,'.", max_size=25))
 def test_no_name_is_left_between_signs(names, text):
     """The slow twin: each name, bounded by neither letter nor digit, is nowhere outside of placeholders; and no word is one."""
