@@ -7,6 +7,7 @@ import subprocess
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,13 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 source_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def nodes(path: Path, kind: type) -> Iterator:
-    return (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kind))
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, kind))
 
 
 def body_lines(function: Function) -> int:
@@ -88,7 +94,7 @@ def test_nothing_is_unpickled(path: Path):
 
 @source_module
 def test_opens_with_one_line_that_says_what_it_is_for(path: Path):
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    docstring = ast.get_docstring(tree_of(path))
     assert docstring, "no docstring"
     assert docstring.splitlines()[0].endswith("."), docstring.splitlines()[0]
 

@@ -9,6 +9,8 @@ import pytest
 
 from holdfast.audit.intervals import rate_at_least, rate_at_most
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 REPEATS = 150
 

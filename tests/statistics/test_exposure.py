@@ -15,6 +15,8 @@ from holdfast.audit.canaries.exposure import Exposure, exact_exposure, null_mean
 from holdfast.audit.canaries.rank_bounds import exposure_allowed, joint_rank_bound, rank_bound, rank_bounds
 from holdfast.core.randomness import Streams
 
+pytestmark = pytest.mark.slow
+
 ALPHA = 0.05
 Mechanism = Callable[[np.random.Generator], int]
 

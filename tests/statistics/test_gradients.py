@@ -11,6 +11,8 @@ from holdfast.core.randomness import Streams
 from holdfast.privacy import Budget, Ledger, PrivacyEvent
 from holdfast.privacy.accounting.calibration import calibrate
 
+pytestmark = pytest.mark.slow
+
 BOUND = 0.05
 """By how much of F1 an attack may beat the prior and still count as no better: fixed before the figures were seen."""
 

@@ -10,6 +10,8 @@ from holdfast.core.randomness import Streams
 from holdfast.testing import audit_mechanism, audits
 from holdfast.testing.canaries import LOUD, Placement, trained
 
+pytestmark = pytest.mark.slow
+
 *CERTAIN, WEAK = BUGS
 SEEDS = (11, 12)
 ONE_RUN = [bug for bug in BUGS if bug.kind == "one-run"]

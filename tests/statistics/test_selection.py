@@ -10,6 +10,8 @@ from scipy import stats
 from holdfast.core.randomness import Streams
 from holdfast.federated.selection import View, inclusion_of, selector, weighting
 
+pytestmark = pytest.mark.slow
+
 COUNTS = np.array([1] * 10 + [2] * 6 + [3] * 4 + [5, 8, 8, 13, 20, 40])
 SIZE, ROUNDS = 6, 1000
 STREAMS = Streams.from_seed(11)

@@ -17,6 +17,8 @@ from holdfast.core.randomness import Streams
 from holdfast.data import Dataset
 from holdfast.data.examples import Example
 
+pytestmark = pytest.mark.slow
+
 CLIENTS, PUBLIC = text(300, 150)
 BUCKETS = enough_buckets(dictionary(CLIENTS, PUBLIC), 10_000)
 TRIALS = 4

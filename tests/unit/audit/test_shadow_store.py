@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from holdfast.audit.shadow import ScoreStore, balanced
 from holdfast.core.errors import InputError, RunError, TrainingStopped
 
+pytestmark = pytest.mark.slow
+
 FORK = multiprocessing.get_context("fork")  # the child starts with everything imported
 MADE_FROM = {"data_hash": "a" * 64, "settings": {"model": "bilstm", "rate": 0.1}, "signals": ("logit of the label",), "seed": 5}
 

@@ -438,23 +438,34 @@ def test_the_simulator_trains_what_the_loop_trains(case: str):
     assert furthest(trained, [value.numpy() for value in loop.weights.values()]) < 1e-5
 
 
+MEASURED = """
+import dataclasses, json, time
+import numpy as np
+from federation.alone import measured
+
+calls = []
+
+def work(number):
+    calls.append(number)
+    if not number:
+        np.ones(2**22)  # 32 MiB, in the call that is not timed
+    time.sleep(0.01)
+
+answer = measured("work", work, 3, note="said")
+print(json.dumps([calls, dataclasses.asdict(answer)]))
+"""
+
+
 def test_a_call_is_timed_and_its_memory_seen():
-    from federation.alone import measured
-
-    calls = []
-
-    def work(number: int) -> None:
-        calls.append(number)
-        if not number:
-            np.ones(2**22)  # 32 MiB, in the call that is not timed
-        time.sleep(0.01)
-
-    answer = measured("work", work, 3, note="said")
+    """In a fresh process, as in the benchmark: one that has worked before may hand out memory that it holds already."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3] / "benchmarks")}
+    done = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True, env=environment)
+    calls, answer = json.loads(done.stdout)
     assert calls == [0, 1, 2, 3]
-    figures = {metric: (value, unit) for metric, value, unit in answer.figures}
-    assert 0.01 <= figures["seconds"][0] < 0.1
+    figures = {metric: (value, unit) for metric, value, unit in answer["figures"]}
+    assert 0.01 <= figures["seconds"][0] < 0.5
     assert figures["seconds"][1] == "s"
-    assert answer.note == "said"
+    assert answer["note"] == "said"
     if Path("/proc/self/clear_refs").exists():
         assert figures["added_memory"][0] == pytest.approx(32, abs=8)
 

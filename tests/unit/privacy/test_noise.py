@@ -13,6 +13,8 @@ from holdfast.privacy import NoiseSchedule, kernels
 from holdfast.privacy.kernels import portable_noise
 from holdfast.privacy.noise import add_noise
 
+pytestmark = pytest.mark.slow
+
 KEY = tuple(range(100, 108))
 
 

@@ -19,6 +19,8 @@ from holdfast.report.sections import others
 from holdfast.report.view import Section
 from holdfast.runs import json_text
 
+pytestmark = pytest.mark.slow
+
 PIN = SECRETS["non-private"][0]
 
 

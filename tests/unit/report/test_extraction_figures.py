@@ -14,6 +14,8 @@ from holdfast.report import figures as page
 from holdfast.report.figures import exposure, fills, svg, theme
 from holdfast.report.figures import gradients as panels
 
+pytestmark = pytest.mark.slow
+
 SVG = "{http://www.w3.org/2000/svg}"
 PIN = SECRETS["non-private"][0]
 Drawn = dict[str, page.Figure]

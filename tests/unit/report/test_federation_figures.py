@@ -15,6 +15,8 @@ from holdfast.report.federation import curves, lines, lorenz, maps, percentiles,
 from holdfast.report.federation.section import federation
 from holdfast.report.figures import Figure, svg, theme
 
+pytestmark = pytest.mark.slow
+
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = tuple(crowd.name for crowd in CROWDS)
 Drawn = dict[str, Figure]

@@ -17,6 +17,8 @@ from holdfast.runs import RunFolder
 from holdfast.study import parse_plan, run_study
 from holdfast.study.auditing import PHASES, AttackSettings, audit_stored, open_stored
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 title = "Two ways"
 [data]

@@ -12,6 +12,8 @@ from holdfast.core.errors import InputError, Interrupted, RunError, StudyError
 from holdfast.runs import RunFolder
 from holdfast.study import parse_plan, run_study
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 title = "Three ways"
 [data]

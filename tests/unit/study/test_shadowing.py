@@ -16,6 +16,8 @@ from holdfast.study.attacking import AttackSettings
 from holdfast.study.auditing import audit_stored, open_stored
 from holdfast.study.shadowing import FOLDER, PHASE, OneByOne, Pool, Together
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 title = "Shadows"
 [data]

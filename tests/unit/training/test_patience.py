@@ -19,6 +19,8 @@ from holdfast.training.checkpoints import TrainingState, read_ledger
 from .conftest import TASK, make_mechanism
 from .test_resume import assert_same, outcome
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = TrainingSettings(learning_rate=0.05, checkpoint_every=3)
 FORK = multiprocessing.get_context("fork")
 LOSSES = (5.0, 4.0, 4.5, 3.0, 3.0, 3.5, 1.0, 0.5)  # with patience 2 the sixth evaluation is the last, and the fourth the best

@@ -20,6 +20,8 @@ from holdfast.study.federation import FederatedPlan, federated_phases, parse_fed
 
 from .conftest import STUDY, written
 
+pytestmark = pytest.mark.slow
+
 RUNS = """
 [[run]]
 name = "uniform"

@@ -13,6 +13,8 @@ from holdfast.study import parse_plan, phases
 from holdfast.study.reproductions import Grid, Reproduction, reproduce, study_of, work_of
 from holdfast.study.reproductions.grid import study_file
 
+pytestmark = pytest.mark.slow
+
 NOISES, SEEDS = (0.5, 1.0, 2.0), (1, 2)
 TABLES = {
     "title": "Tiny",

@@ -16,6 +16,8 @@ from holdfast.report.reproductions import write_reproduction
 from holdfast.report.reproductions.client_selection import PRESENTATION, cells, page
 from holdfast.report.reproductions.client_selection.charts import ENDS, convergence, gains, light_and_heavy
 
+pytestmark = pytest.mark.slow
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 
