@@ -159,7 +159,7 @@ def _columns(found: Evidence, later: Sequence[str]) -> list[str]:
     """Epsilon, the scores of the task in their order, and what comes after them."""
     shares = [one for one in found.estimates if one.direction == "higher is better" and one.unit == "share"]
     scores = [one.name for one in shares if not PARTIAL & one.conditions.keys()]  # what an attack has wrong is no merit of the task
-    return ["epsilon", *dict.fromkeys(scores), *later]
+    return list(dict.fromkeys(["epsilon", *scores, *later]))
 
 
 def _cell(estimate: Estimate | None) -> str:

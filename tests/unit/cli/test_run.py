@@ -194,9 +194,10 @@ def test_a_score_with_conditions_is_a_column_and_what_speaks_of_some_clients_is_
     found = Evidence(
         estimates=(
             Estimate(name="slot_f1", conditions={"chunks": 7}, **share),
+            Estimate(name="prequential_score", **share),
             Estimate(name="client_score_decile", conditions={"decile": 1}, **share),
             Estimate(name="client_score_percentile", conditions={"percentile": 0}, **share),
         )
     )
-    told = words(SimpleNamespace(evidence=found, records=[SimpleNamespace(name="plain")], report=None), ())
-    assert told[0].split("\n")[0].split() == ["run", "slot", "f1"]
+    told = words(SimpleNamespace(evidence=found, records=[SimpleNamespace(name="plain")], report=None), ("prequential_score",))
+    assert told[0].split("\n")[0].split() == ["run", "slot", "f1", "prequential", "score"]
