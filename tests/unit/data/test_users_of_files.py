@@ -55,7 +55,6 @@ def test_a_list_of_fields_is_checked(write):
 
 
 def test_the_hub_joins_fields_too(tmp_path):
-    pytest.importorskip("datasets")
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in SPEECHES))
     data = load_data(f"hub:{tmp_path}", columns=Columns(user_id=["play", "speaker"], context="play"), name="plays")
     assert len(users(data)) == 3

@@ -175,7 +175,6 @@ def test_a_bag_with_pretrained_vectors(tmp_path, words: dict):
 
 
 def test_low_rank_matrices_are_stacked():
-    pytest.importorskip("peft")
     plain, encoder = worlds.encoded(), worlds.bert().requires_grad_(False)
     torch.manual_seed(4)
     _add_lora(encoder, 2, 4)
