@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from holdfast.core.errors import RunError, StudyError, nearest
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, Progress, silent
-from holdfast.data import DataSplits, load_data
+from holdfast.data import load_data
 from holdfast.report import ReportFiles, write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write
+from holdfast.study.folders import check_folder, chosen, finished
 from holdfast.study.plan import RunPlan, StudyPlan
 from holdfast.study.planting import AuditedData, check_readable, planted
 from holdfast.study.steps import attack_run, make_mechanism, make_task, resolved, share_run, train_run
@@ -92,52 +91,42 @@ def run_study(
         StudyError: If `only` names no run.
         HoldfastError: Whatever loading, training or attacking raises.
     """
-    chosen = _chosen(plan, only)
+    runs = chosen(plan.run, only)
     with joined() as group:
         if not group.first:
-            return _follow(plan, chosen, group, resume=resume)
-        result = _lead(plan, chosen, out, text=text, command=command, resume=resume, attack=report, on_progress=on_progress)
+            return _follow(plan, runs, group, resume=resume)
+        result = _lead(plan, runs, out, text=text, command=command, resume=resume, attack=report, on_progress=on_progress)
         if not (report and page):
             return result
         with in_phase("report", on_progress):
             return replace(result, report=write_report(out / REPORT, *result.records, title=plan.title, study=text))
 
 
-def _chosen(plan: StudyPlan, only: str | Sequence[str] | None) -> tuple[RunPlan, ...]:
-    if only is None:
-        return plan.run
-    wanted, known = [only] if isinstance(only, str) else list(only), [run.name for run in plan.run]
-    for name in wanted:
-        if name not in known:
-            raise StudyError(f"there is no run {name!r} in the study; {nearest(name, known)}")
-    return tuple(run for run in plan.run if run.name in wanted)
-
-
 def _lead(
-    plan: StudyPlan, chosen: Sequence[RunPlan], out: Path, *, text: str, command: str, resume: bool, attack: bool, on_progress: OnProgress
+    plan: StudyPlan, runs: Sequence[RunPlan], out: Path, *, text: str, command: str, resume: bool, attack: bool, on_progress: OnProgress
 ) -> StudyResult:
     """What the one process does, or the first of several."""
-    for run in chosen:
-        _check_folder(plan, run, out, resume=resume)
+    for run in runs:
+        check_folder(RunFolder(out / RUNS / run.name), resolved(plan, run), resume=resume)
     with in_phase("data", on_progress):
         data = _StudyData(plan)
-    for run in chosen:  # a batch larger than the data, say, is found before hours of training, not between them
+    for run in runs:  # a batch larger than the data, say, is found before hours of training, not between them
         audited = data.of(run)
         make_mechanism(plan, run, audited.data.train)
         check_readable(audited, make_task(plan), plan.model_settings(run))
     atomic_write(out / STUDY, text)
     with with_threads(plan.threads):
         records = tuple(
-            _one(plan, run, data.of(run), out, command=command, resume=resume, attack=attack, on_progress=on_progress) for run in chosen
+            _one(plan, run, data.of(run), out, command=command, resume=resume, attack=attack, on_progress=on_progress) for run in runs
         )
     return StudyResult(records, None)
 
 
-def _follow(plan: StudyPlan, chosen: Sequence[RunPlan], group: Group, *, resume: bool) -> StudyResult:
+def _follow(plan: StudyPlan, runs: Sequence[RunPlan], group: Group, *, resume: bool) -> StudyResult:
     """What every other process does: its share of each training, and nothing else."""
     data = _StudyData(plan)
     with with_threads(plan.threads):
-        for run in chosen:
+        for run in runs:
             if group.agree(False):
                 share_run(plan, run, data.of(run).data, resume=resume)
     return StudyResult((), None)
@@ -149,13 +138,13 @@ def _one(
     folder = RunFolder(out / RUNS / run.name)
     if resume:
         folder.tidy()
-    finished = _finished(folder, audited.data) if resume else None
-    kept = finished is not None and (attacked(finished.evidence) or not attack)
+    done = finished(folder, content_hash=audited.data.content_hash) if resume else None
+    kept = done is not None and (attacked(done.evidence) or not attack)
     if not Group.current().agree(not kept):
-        assert finished is not None
+        assert done is not None
         on_progress(Progress(phase=f"train {run.name}", done=1, total=1, note="kept"))
         on_progress(Progress(phase=f"measure {run.name}", done=1, total=1, note="kept"))
-        return finished
+        return done
     fitted, record = train_run(plan, run, audited.data, folder, command=command, resume=resume, on_progress=on_progress)
     if attack:
         with in_phase(f"measure {run.name}", on_progress):
@@ -182,30 +171,6 @@ class _StudyData:
 def attacked(evidence: Evidence) -> bool:
     """Whether a run was attacked already: its evidence holds a verdict, or what an attack found."""
     return bool(evidence.verdicts) or any({"attack", "canaries"} & one.conditions.keys() for one in evidence.estimates)
-
-
-def _check_folder(plan: StudyPlan, run: RunPlan, out: Path, *, resume: bool) -> None:
-    """Refuses to overwrite a run: with its ledger the account of what it spent would be lost."""
-    folder = RunFolder(out / RUNS / run.name)
-    if not (folder.path / "record.json").exists():
-        return
-    if not resume:
-        raise RunError(f"{folder.path} already holds a run; give --resume to go on with it, or another --out")
-    if folder.read().settings != _plain(resolved(plan, run)):
-        raise RunError(f"{folder.path} holds a run of other settings than the study file now asks for; give another --out")
-
-
-def _finished(folder: RunFolder, data: DataSplits) -> RunRecord | None:
-    if not (folder.path / "record.json").exists():
-        return None
-    record = folder.read()
-    if record.data["content_hash"] != data.content_hash:
-        raise RunError(f"{folder.path} holds a run on other data than the source now has; give another --out")
-    return record if record.status == "finished" else None
-
-
-def _plain(settings: Mapping[str, object]) -> object:
-    return json.loads(json.dumps(settings))
 
 
 @contextmanager

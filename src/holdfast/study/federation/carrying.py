@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from holdfast import models
-from holdfast.core.errors import Interrupted, RunError, StudyError, TrainingStopped, nearest
+from holdfast.core.errors import Interrupted, RunError, TrainingStopped
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.federated.simulation import Simulation, Simulator, check, finished
 from holdfast.report import write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write, now
+from holdfast.study import folders
 from holdfast.study.execute import REPORT, RUNS, STUDY, StudyResult, in_phase, with_threads
 from holdfast.study.federation.gaps import with_gaps
 from holdfast.study.federation.parts import Populations, conditions_of
@@ -67,23 +68,23 @@ def run_federated(
         StudyError: If `only` names no run.
         HoldfastError: Whatever loading or simulating raises.
     """
-    chosen = _chosen(plan, only)
+    runs = folders.chosen(plan.run, only)
     with joined() as group, with_threads(plan.threads):
         if not group.first:
             populations = Populations(plan)
-            for run in chosen:
+            for run in runs:
                 if group.agree(False):
                     _simulated(plan, run, populations, None, resume=resume, on_progress=silent)
             return StudyResult((), None)
-        for run in chosen:
-            _check_folder(plan, run, out, resume=resume)
+        for run in runs:
+            folders.check_folder(RunFolder(out / RUNS / run.name), _settings(plan, run), resume=resume, later=("federation",))
         with in_phase("data", on_progress):
             populations = Populations(plan)
-            for run in chosen:  # a cohort larger than the population, say, is found before hours of simulation, not between them
+            for run in runs:  # a cohort larger than the population, say, is found before hours of simulation, not between them
                 population = populations.of(run)
                 check(population, conditions_of(plan, run, population))
         atomic_write(out / STUDY, text)
-        records = tuple(_one(plan, run, populations, out, command=command, resume=resume, on_progress=on_progress) for run in chosen)
+        records = tuple(_one(plan, run, populations, out, command=command, resume=resume, on_progress=on_progress) for run in runs)
         complete = with_gaps(records)
         for before, after in zip(records, complete, strict=True):
             if after is not before:
@@ -93,14 +94,6 @@ def run_federated(
             return StudyResult(records, None)
         with in_phase("report", on_progress):
             return StudyResult(records, write_report(out / REPORT, *records, title=plan.title, study=text))
-
-
-def _chosen(plan: FederatedPlan, only: Sequence[str] | None) -> tuple[FederatedRun, ...]:
-    known = [run.name for run in plan.run]
-    for name in only or ():
-        if name not in known:
-            raise StudyError(f"there is no run {name!r} in the study; {nearest(name, known)}")
-    return plan.run if only is None else tuple(run for run in plan.run if run.name in only)
 
 
 def _one(
@@ -120,7 +113,7 @@ def _one(
         name=run.name,
         status="running",
         created=now(),
-        settings=plan.resolved(run) | {"seed": plan.setting(run, "seed")},
+        settings=_settings(plan, run),
         environment=environment(),
         data=populations.data.summary(),
         model=population.settings.describe(),
@@ -142,6 +135,11 @@ def _one(
     return record
 
 
+def _settings(plan: FederatedPlan, run: FederatedRun) -> dict[str, Any]:
+    """What a record says that was asked for, from its beginning on."""
+    return plan.resolved(run) | {"seed": plan.setting(run, "seed")}
+
+
 def _simulated(
     plan: FederatedPlan, run: FederatedRun, populations: Populations, checkpoints: Path | None, *, resume: bool, on_progress: OnProgress
 ) -> Simulation:
@@ -159,27 +157,9 @@ def _simulated(
     return finished(simulator, simulator.run(resume=resume))
 
 
-def _check_folder(plan: FederatedPlan, run: FederatedRun, out: Path, *, resume: bool) -> None:
-    folder = RunFolder(out / RUNS / run.name)
-    if not (folder.path / "record.json").exists():
-        return
-    if not resume:
-        raise RunError(f"{folder.path} already holds a run; give --resume to go on with it, or another --out")
-    kept = folder.read().settings
-    asked = json.loads(json.dumps(plan.resolved(run)))
-    if {key: kept.get(key) for key in asked} != asked:
-        raise RunError(f"{folder.path} holds a run of other settings than the study file now asks for; give another --out")
-
-
 def _kept(folder: RunFolder, populations: Populations, run: FederatedRun) -> RunRecord | None:
     """The record of a finished run, or None where there is still something to do."""
-    if not (folder.path / "record.json").exists():
-        return None
-    record = folder.read()
-    if record.data["content_hash"] != populations.data.content_hash:
-        raise RunError(f"{folder.path} holds a run on other data than the source now has; give another --out")
-    if record.status != "finished":
-        return None
-    if record.settings["federation"].get("population") != json.loads(json.dumps(populations.of(run).described)):
+    record = folders.finished(folder, content_hash=populations.data.content_hash)
+    if record is not None and record.settings["federation"].get("population") != folders.plain(populations.of(run).described):
         raise RunError(f"{folder.path} holds a run across other clients than the study file now names; give another --out")
     return record
