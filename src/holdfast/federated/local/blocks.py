@@ -14,11 +14,11 @@ from torch import Tensor
 
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
+from holdfast.federated.hashing import mixed, spaced
 from holdfast.federated.local.solver import LocalSolver
 
 Ints = NDArray[np.int64]
 
-_GOLDEN, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT = np.uint64(40)
 """Bits of the hash that decide an order; those above number the lists that are ordered. Ties go by place."""
 
@@ -156,7 +156,7 @@ class Cohort:
         place = _places(lengths)
         which = np.repeat(np.arange(len(listed)), lengths)
         if solver.batch_size is not None:
-            drawn = mixed(np.repeat(mixed(keys[listed] + _numbers(epoch)), lengths) + _numbers(place))
+            drawn = mixed(np.repeat(mixed(keys[listed] + spaced(epoch)), lengths) + spaced(place))
             chosen = place[np.argsort(which.astype(np.uint64) << _SHIFT | drawn >> (np.uint64(64) - _SHIFT), kind="stable")]
         else:
             chosen = place  # all at once: there is no order
@@ -191,23 +191,7 @@ def _laid_out(cohort: Cohort, places: Ints, starts: Ints, *, chosen: Ints, clien
 
 def keys_of(clients: Ints, *, streams: Streams, round: int) -> NDArray[np.uint64]:
     """A 64-bit key for each client in a round, (m,), from which its order and its dropout are drawn."""
-    return mixed(np.uint64(streams.integer("local", round)) + _numbers(np.asarray(clients, dtype=np.int64)))
-
-
-def mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Mixes 64 bits so that each depends on all (splitmix64; Steele, Lea and Flood 2014).
-
-    >>> hex(mixed(np.array([0x9E3779B97F4A7C15], dtype=np.uint64))[0])
-    '0xe220a8397b1dcdaf'
-    """
-    words = (words ^ (words >> np.uint64(30))) * _FIRST
-    words = (words ^ (words >> np.uint64(27))) * _SECOND
-    return np.asarray(words ^ (words >> np.uint64(31)))
-
-
-def _numbers(counters: Ints) -> NDArray[np.uint64]:
-    """What the counters 0, 1, ... add to a key: multiples of an odd number, modulo 2^64."""
-    return np.asarray((counters.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    return mixed(np.uint64(streams.integer("local", round)) + spaced(np.asarray(clients, dtype=np.int64)))
 
 
 def _places(lengths: Ints) -> Ints:

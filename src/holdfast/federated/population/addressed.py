@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdfast.core.randomness import Streams
+from holdfast.federated.hashing import mixed, spaced
 
-_STEP, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _CHUNK = 2**15  # clients whose numbers stay in the cache of a core
 
 
@@ -35,17 +35,8 @@ def uniforms(streams: Streams, name: str, clients: NDArray[np.int64], *counters:
         that begins at a place of its own (63 bits of SHA-256) for each name and counters. It is no cipher, and nothing that a claim of
         privacy rests on may be drawn from it.
     """
-    found = clients.astype(np.uint64)
-    found += np.uint64(1)
-    found *= _STEP
-    found += np.uint64(streams.integer(name, *counters))
-    found ^= found >> np.uint64(30)
-    found *= _FIRST
-    found ^= found >> np.uint64(27)
-    found *= _SECOND
-    found ^= found >> np.uint64(31)
-    found >>= np.uint64(11)
-    return np.asarray(found * 2.0**-53)
+    words = mixed(np.uint64(streams.integer(name, *counters)) + spaced(clients))
+    return np.asarray((words >> np.uint64(11)) * 2.0**-53)
 
 
 def by_client(clients: int, answer: Callable[[NDArray[np.int64]], NDArray[Any]]) -> NDArray[np.bool_]:
