@@ -147,7 +147,8 @@ def test_a_federated_study_runs(study: Path, tmp_path: Path, request: pytest.Fix
     plan = parse_federated_plan(text, origin=study.name, folder=EXAMPLES)
     kind, _, place = plan.data.source.partition(":")
     if kind != "assistant":
-        assert Path(place).resolve().is_relative_to(request.getfixturevalue("shared_data").resolve())  # which says so where they are not there
+        real = request.getfixturevalue("shared_data").resolve()  # which says so where it is not there
+        assert Path(place).resolve().is_relative_to(real)
     result = run_federated(plan, tmp_path, text=text)
     assert [record.name for record in result.records] == [run.name for run in plan.run]
     for run in plan.run:
