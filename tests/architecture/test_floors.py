@@ -19,8 +19,9 @@ ALLOWED = {
     "training": {"tasks", "models", "data", "runs", "privacy", "core"},  # models and runs: decision 0002
     "audit": {"tasks", "data", "core"},
     "federated": {"training", "privacy", "tasks", "models", "data", "runs", "core"},  # models and runs: decision 0002
-    "study": {"federated", "training", "audit", "tasks", "report", "privacy", "data", "models", "runs", "catalog", "core"},
-    "testing": {"federated", "training", "audit", "tasks", "models", "data", "privacy", "core"},
+    "fairness": {"training", "tasks", "models", "data", "core"},
+    "study": {"fairness", "federated", "training", "audit", "tasks", "report", "privacy", "data", "models", "runs", "catalog", "core"},
+    "testing": {"fairness", "federated", "training", "audit", "tasks", "models", "data", "privacy", "core"},
     "cli": {"study", "report", "runs", "privacy", "catalog", "data", "core"},  # data and core: decision 0002
 }
 TORCHLESS = {"core", "data", "runs", "catalog", "report"}  # and the command until it runs something

@@ -1,0 +1,1 @@
+"""Fairness: how a model treats groups of people, measured with intervals that hold and tests that are tests."""
