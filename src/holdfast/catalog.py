@@ -44,6 +44,41 @@ CATALOG: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "gradient": "holdfast.audit.probes:GRADIENT",
             }
         ),
+        "metric": MappingProxyType(
+            {
+                "demographic-parity": "holdfast.fairness.groups:DemographicParity",
+                "equal-opportunity": "holdfast.fairness.groups:EqualOpportunity",
+                "equalised-odds": "holdfast.fairness.groups:EqualisedOdds",
+                "predictive-parity": "holdfast.fairness.groups:PredictiveParity",
+                "accuracy-parity": "holdfast.fairness.groups:AccuracyParity",
+                "calibration": "holdfast.fairness.groups:Calibration",
+                "error-rate-equality": "holdfast.fairness.groups:ErrorRateEquality",
+                "unintended-bias-auc": "holdfast.fairness.groups:UnintendedBiasAUC",
+                "hatexplain-bias": "holdfast.fairness.groups:HateXplainBias",
+                "tpr-gap": "holdfast.fairness.groups:TPRGap",
+                "weat": "holdfast.fairness.association:WEAT",
+                "seat": "holdfast.fairness.association:SEAT",
+                "ceat": "holdfast.fairness.association:CEAT",
+                "rnd": "holdfast.fairness.association:RND",
+                "log-probability-bias": "holdfast.fairness.likelihood:LogProbabilityBias",
+                "stereoset": "holdfast.fairness.likelihood:StereoSet",
+                "crows-pairs-nangia": "holdfast.fairness.likelihood:CrowsPairsNangia",
+                "crows-pairs-meade": "holdfast.fairness.likelihood:CrowsPairsMeade",
+                "crows-pairs-causal": "holdfast.fairness.likelihood:CrowsPairsCausal",
+                "crows-pairs-causal-norm": "holdfast.fairness.likelihood:CrowsPairsCausalNorm",
+                "crows-pairs-aul": "holdfast.fairness.likelihood:CrowsPairsAUL",
+                "bbq": "holdfast.fairness.likelihood:BBQ",
+                "winobias": "holdfast.fairness.likelihood:WinoBias",
+                "winogender": "holdfast.fairness.likelihood:Winogender",
+                "likelihood-gap": "holdfast.fairness.likelihood:LikelihoodGap",
+                "gender-polarity-unigram": "holdfast.fairness.generation:GenderPolarityUnigram",
+                "gender-polarity-embedding": "holdfast.fairness.generation:GenderPolarityEmbedding",
+                "generation-sentiment": "holdfast.fairness.generation:GenerationSentiment",
+                "generation-toxicity": "holdfast.fairness.generation:GenerationToxicity",
+                "generation-regard": "holdfast.fairness.generation:GenerationRegard",
+                "honest": "holdfast.fairness.generation:Honest",
+            }
+        ),
     }
 )
 
@@ -52,7 +87,7 @@ def names(kind: str) -> tuple[str, ...]:
     """Lists the names of one kind, ours and those of installed packages, sorted.
 
     Args:
-        kind: "task", "mechanism" or "attack".
+        kind: "task", "mechanism", "attack" or "metric".
 
     Raises:
         InputError: For an unknown kind.
@@ -72,7 +107,7 @@ def resolve(kind: str, name: str) -> Any:
     Importing runs the code of that module: name only modules that you trust, as you would in a Python script.
 
     Args:
-        kind: "task", "mechanism" or "attack".
+        kind: "task", "mechanism", "attack" or "metric".
         name: The name or the dotted path.
 
     Returns:

@@ -21,7 +21,8 @@ from typing import Any, NoReturn, TextIO
 from holdfast.cli.terminal import output
 from holdfast.core.errors import HoldfastError, InputError, Interrupted, nearest
 
-COMMANDS = ("demo", "reproduce", "run", "federate", "train", "audit", "report", "runs", "data", "budget")
+COMMANDS = ("demo", "reproduce", "run", "federate", "train", "audit", "fairness", "report", "runs", "data", "budget")
+_ACTIONS = {"audit": ("run", "plan"), "fairness": ("run", "weat", "stereoset", "bbq", "predictions", "metrics")}
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports for a program that a closed pipe ended
 
@@ -111,8 +112,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _with_action(argv: Sequence[str]) -> Sequence[str]:
-    """Lets `holdfast audit RUN` stand for `holdfast audit run RUN`."""
-    bare = len(argv) > 1 and argv[0] == "audit" and argv[1] not in ("run", "plan", "-h", "--help")
+    """Lets `holdfast audit RUN` stand for `holdfast audit run RUN`, and so for `fairness`."""
+    actions = _ACTIONS.get(argv[0] if argv else "", ())
+    bare = bool(actions) and len(argv) > 1 and argv[1] not in (*actions, "-h", "--help")
     return [argv[0], "run", *argv[1:]] if bare else argv
 
 

@@ -212,13 +212,15 @@ def audit_stored(
         folder=stored.folder.path,
         on_progress=on_progress,
     )
-    stored.folder.write(replace(record, evidence=_without_attacks(record.evidence) + evidence))
+    stored.folder.write(replace(record, evidence=_without_attacks(record) + evidence))
     on_progress(Progress(phase="attack", done=1, total=1))
     return evidence
 
 
-def _without_attacks(evidence: Evidence) -> Evidence:
+def _without_attacks(record: RunRecord) -> Evidence:
     """What was found of a run, without what its attacks found."""
+    evidence = record.evidence
+    kept = {*NOTES, *(note for notes in record.settings.get("fairness", {}).get("notes", {}).values() for note in notes)}
     return replace(
         evidence,
         estimates=tuple(
@@ -226,5 +228,5 @@ def _without_attacks(evidence: Evidence) -> Evidence:
         ),
         curves=tuple(one for one in evidence.curves if "attack" not in one.conditions),
         verdicts=(),
-        notes=tuple(note for note in evidence.notes if note in NOTES),
+        notes=tuple(note for note in evidence.notes if note in kept),
     )

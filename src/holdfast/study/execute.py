@@ -14,6 +14,8 @@ from holdfast.core.progress import OnProgress, Progress, silent
 from holdfast.data import load_data
 from holdfast.report import ReportFiles, write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write
+from holdfast.study.fairness.measuring import SETTING
+from holdfast.study.fairness.runs import with_fairness
 from holdfast.study.folders import check_folder, chosen, finished
 from holdfast.study.plan import RunPlan, StudyPlan
 from holdfast.study.planting import AuditedData, check_readable, planted
@@ -53,6 +55,7 @@ def phases(plan: StudyPlan) -> Mapping[str, float]:
         weight = {"none": 8.0, "edp-sgd": 10.0, "dp-sgd": 14.0}[run.mechanism]
         epochs = plan.setting(run, "epochs")
         found |= {f"train {run.name}": weight * epochs, f"measure {run.name}": 10.0}
+        found |= {} if plan.fairness is None else {f"fairness {run.name}": 10.0}
     return found | {"report": 2.0}
 
 
@@ -107,7 +110,7 @@ def _lead(
 ) -> StudyResult:
     """What the one process does, or the first of several."""
     for run in runs:
-        check_folder(RunFolder(out / RUNS / run.name), resolved(plan, run), resume=resume)
+        check_folder(RunFolder(out / RUNS / run.name), resolved(plan, run), resume=resume, later=(SETTING,))
     with in_phase("data", on_progress):
         data = _StudyData(plan)
     for run in runs:  # a batch larger than the data, say, is found before hours of training, not between them
@@ -144,14 +147,25 @@ def _one(
         assert done is not None
         on_progress(Progress(phase=f"train {run.name}", done=1, total=1, note="kept"))
         on_progress(Progress(phase=f"measure {run.name}", done=1, total=1, note="kept"))
-        return done
+        return _compared(plan, run, audited, folder, done, attack=attack, on_progress=on_progress)
     fitted, record = train_run(plan, run, audited.data, folder, command=command, resume=resume, on_progress=on_progress)
     if attack:
         with in_phase(f"measure {run.name}", on_progress):
             record = record.adding(attack_run(plan, run, fitted, audited, folder, on_progress=on_progress))
     record = replace(record, status="finished")
     folder.write(record)
-    return record
+    return _compared(plan, run, audited, folder, record, attack=attack, on_progress=on_progress)
+
+
+def _compared(
+    plan: StudyPlan, run: RunPlan, audited: AuditedData, folder: RunFolder, record: RunRecord, *, attack: bool, on_progress: OnProgress
+) -> RunRecord:
+    """Measures how the finished model treats groups, where the study asks for it and it has not been done."""
+    if plan.fairness is None or not attack:
+        return record
+    return with_fairness(
+        record, folder, plan.fairness, make_task(plan), audited.data, on_progress=on_progress, phase=f"fairness {run.name}"
+    )
 
 
 class _StudyData:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 from holdfast import catalog, models
 from holdfast.core.errors import InputError, StudyError
 from holdfast.privacy.clipping import check_style, clipper_of
+from holdfast.study.fairness.plan import FairnessTable
 from holdfast.study.tables import DataPlan, ModelPlan, Table, TaskPlan, anchored_model, check_options, read_text, validated
 from holdfast.training.settings import TrainingSettings
 
@@ -160,6 +161,7 @@ class StudyPlan(Table):
         training: Settings of all runs.
         run: The runs, in the order of the report.
         audit: How they are attacked.
+        fairness: What is measured of how they treat groups; nothing where the table is left out.
         threads: Threads of torch; None leaves them as they are. Small models are no faster with two, and much slower where
             another program wants a core.
     """
@@ -171,6 +173,7 @@ class StudyPlan(Table):
     training: TrainingPlan = TrainingPlan()
     run: tuple[RunPlan, ...] = Field(min_length=1)
     audit: AuditTable = AuditTable()
+    fairness: FairnessTable | None = None
     threads: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -245,6 +248,8 @@ def _check_parts(plan: StudyPlan, origin: str) -> None:
     check_options(f"{origin}: [data]", plan.data.options, load_data)
     check_options(f"{origin}: [task]", plan.task.options, catalog.resolve("task", plan.task.name))
     catalog.resolve("task", plan.task.name)(**plan.task.options)
+    if plan.fairness is not None:
+        plan.fairness.check(f"{origin}: [fairness]")
     settings = AttackSettings(attacks=plan.audit.attacks, shadow_models=plan.audit.shadow_models)
     for run in plan.run:
         settings.check_secrets(bool(plan.audit_of(run).secrets), who=f"run {run.name!r}")
@@ -266,10 +271,12 @@ def _check_clipping(run: RunPlan, batch_size: int, origin: str) -> None:
 def _with_paths_from(plan: StudyPlan, folder: Path) -> StudyPlan:
     """Takes the paths of a study file from its own folder, wherever the command was started."""
     runs = tuple(run.model_copy(update={"model": anchored_model(run.model, folder)}) for run in plan.run)
-    return plan.model_copy(update={"data": plan.data.anchored(folder), "model": plan.model.anchored(folder), "run": runs})
+    fairness = None if plan.fairness is None else plan.fairness.anchored(folder)
+    found = {"data": plan.data.anchored(folder), "model": plan.model.anchored(folder), "run": runs, "fairness": fairness}
+    return plan.model_copy(update=found)
 
 
-_TABLES: Mapping[str, type[BaseModel]] = {"training": TrainingPlan, "run": RunPlan, "audit": AuditTable}
+_TABLES: Mapping[str, type[BaseModel]] = {"training": TrainingPlan, "run": RunPlan, "audit": AuditTable, "fairness": FairnessTable}
 
 
 def _table_of(place: Sequence[str | int]) -> type[BaseModel]:

@@ -74,6 +74,27 @@ def confidence_names(task: Task, labels: Labels) -> tuple[str, ...]:
     return _telling(task).confidence_names(labels)
 
 
+def posteriors(task: Task, model: nn.Module, encoded: EncodedDataset, *, device: torch.device) -> NDArray[np.float64]:
+    """The probability of each label of the sentence, (n, K), in the order of ``encoded.labels.sentence``.
+
+    Args:
+        task: What is learned.
+        model: The model.
+        encoded: The examples.
+        device: Where the model is.
+
+    Raises:
+        InputError: For a task whose models do not label sentences.
+    """
+    if not encoded.labels.sentence:
+        raise InputError(f"the task {task.name!r} labels no sentences, so there is no probability of a label; take one that does")
+    found = np.empty((len(encoded), len(encoded.labels.sentence)))
+    with evaluating(model):
+        for indices, batch in _batches(task, encoded, device):
+            found[indices] = model(batch.features).sentence_BK.double().softmax(-1).cpu().numpy()
+    return found
+
+
 def _telling(task: Task) -> TaskWithConfidences:
     if not isinstance(task, TaskWithConfidences):
         raise InputError(

@@ -1,0 +1,144 @@
+"""``[fairness]``: what is measured of each run, on which groups, and how sure the answers must be."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from holdfast import catalog
+from holdfast.core.errors import HoldfastError, StudyError
+from holdfast.fairness.inference import Inference
+from holdfast.fairness.metric import Metric
+from holdfast.models.checks import known_options
+from holdfast.study.tables import Open, Table
+
+USUAL = ("demographic-parity", "equal-opportunity", "equalised-odds", "predictive-parity", "accuracy-parity")
+"""What is measured of decisions where nothing is said."""
+
+
+class MetricTable(Open):
+    """One metric: ``{ name = "stereoset", data = "stereoset.csv" }``; further keys are its options.
+
+    Args:
+        name: Of the catalog, or a dotted path.
+        vectors: A file of word vectors to look at in the place of the run's own, for metrics of vectors.
+        pooling: How a model's states become the vector of a word or sentence, for metrics of vectors and encoders.
+    """
+
+    name: str
+    vectors: str | None = None
+    pooling: str | None = None
+
+    def anchored(self, folder: Path) -> MetricTable:
+        """The same with its paths taken from a folder: an option that names something there is a path."""
+        given = self.model_dump(exclude_none=True)
+        return MetricTable(**{key: _place(value, folder) if key != "name" else value for key, value in given.items()})
+
+    def made(self) -> Metric:
+        """The metric with its options.
+
+        Raises:
+            InputError: For an unknown metric or option, or what the metric refuses.
+        """
+        kind = catalog.resolve("metric", self.name)
+        known_options(self.name, kind, self.options)
+        metric: Metric = kind(**{key: as_declared(kind, key, value) for key, value in self.options.items()})
+        return metric
+
+
+class FairnessTable(Table):
+    """``[fairness]``: which metrics, on which groups.
+
+    Args:
+        metrics: Names, or tables with options; those of decisions where nothing is said.
+        groups: Attributes of the data whose values are compared; none looks at no decisions.
+        part: Of the data that decisions are looked at on.
+        separator: What stands between several groups of one example, such as "+".
+        no_group: Values that are no group, such as "none".
+        positive: Labels that count as positive; every label in turn where none are named.
+        margin: Differences up to this count as fair enough; no verdict without it.
+        level: Coverage of intervals.
+        replicates: Of the bootstrap.
+        permutations: That are drawn where there are too many to go through.
+        power: Chance that the smallest detectable gap is found with.
+        seed: Of replicates, permutations and generated text.
+    """
+
+    metrics: tuple[str | MetricTable, ...] = USUAL
+    groups: tuple[str, ...] = ()
+    part: Literal["train", "validation", "test"] = "test"
+    separator: str | None = None
+    no_group: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
+    margin: float | None = None
+    level: float = 0.95
+    replicates: int = 1000
+    permutations: int = 10_000
+    power: float = 0.8
+    seed: int = 0
+
+    @field_validator("metrics")
+    @classmethod
+    def _at_least_one(cls, metrics: tuple[str | MetricTable, ...]) -> tuple[str | MetricTable, ...]:
+        if not metrics:
+            raise ValueError("metrics is empty; name at least one, or leave the key out")
+        return metrics
+
+    @property
+    def tables(self) -> tuple[MetricTable, ...]:
+        """Every metric as a table."""
+        return tuple(MetricTable(name=one) if isinstance(one, str) else one for one in self.metrics)
+
+    @property
+    def inference(self) -> Inference:
+        """How intervals and tests are made."""
+        names = [f.name for f in fields(Inference)]
+        return Inference(**{name: getattr(self, name) for name in names if name in type(self).model_fields})
+
+    def anchored(self, folder: Path) -> FairnessTable:
+        """The same with the paths of its metrics taken from a folder."""
+        return self.model_copy(update={"metrics": tuple(one.anchored(folder) for one in self.tables)})
+
+    def check(self, where: str) -> None:
+        """Has every metric look at its options, and the settings at their bounds.
+
+        Args:
+            where: What to call the table in errors.
+
+        Raises:
+            StudyError: For whatever they refuse.
+        """
+        try:
+            made = [table.made() for table in self.tables]
+            _ = self.inference
+        except HoldfastError as error:
+            raise StudyError(f"{where}: {error}") from error
+        deciding = [one.card.name for one in made if one.needs == "predictions"]
+        if deciding and not self.groups:
+            raise StudyError(f'{where}: {deciding[0]!r} compares groups; name at least one attribute, such as groups = ["dialect"]')
+
+
+def as_declared(kind: Any, key: str, value: Any) -> Any:
+    """A value of a study file in the type that a metric declares: a path for a text, a tuple for a list."""
+    declared = str(typing.get_type_hints(kind).get(key, ""))
+    if isinstance(value, str) and "Path" in declared:
+        return Path(value)
+    if isinstance(value, list):
+        return tuple(Path(item) if "Path" in declared and isinstance(item, str) else item for item in value)
+    return value
+
+
+def _place(value: Any, folder: Path) -> Any:
+    if isinstance(value, str) and value and (folder / value).exists():
+        return str(folder / value)
+    return [_place(item, folder) for item in value] if isinstance(value, list) else value
+
+
+def plain(table: FairnessTable) -> Mapping[str, Any]:
+    """What was asked for, as plain data without what is as usual."""
+    return table.model_dump(mode="json", exclude_defaults=True)
