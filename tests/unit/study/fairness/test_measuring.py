@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.unit.study.fairness import parts
+from tests.unit.study.fairness.parts import COUNTING, SPEAKING
 
 from holdfast.cli import main
 from holdfast.core.errors import RunError, StudyError
 from holdfast.runs import RunFolder
 from holdfast.study import parse_plan, run_study
 from holdfast.study.fairness import commands, open_measured
-from tests.unit.study.fairness import parts
-from tests.unit.study.fairness.parts import COUNTING, SPEAKING
 
 STUDY = f"""
 title = "Groups"
