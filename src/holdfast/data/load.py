@@ -16,6 +16,9 @@ import pyarrow.compute as pc
 from holdfast.core.errors import DataError, InputError, nearest
 from holdfast.core.randomness import Streams
 from holdfast.data.assistant import AssistantSettings, generate
+from holdfast.data.benchmarks.hatexplain import Labels, read_hatexplain
+from holdfast.data.benchmarks.madlibs import read_madlibs, split_by_template
+from holdfast.data.benchmarks.texts import Texts, read_texts
 from holdfast.data.columns import CONTEXT, GROUP, TIMESTAMP, USER_ID
 from holdfast.data.conversations import Replies, read_irc, read_multidogo, replies
 from holdfast.data.conversations.multidogo import Intents
@@ -34,6 +37,9 @@ _OPTIONS = {
     "hub": ("name", "columns", "fractions", "config", "rows"),
     "irc": ("name", "fractions", "bad_rows", "rows", "parts", "leave_out", "pairs"),
     "multidogo": ("name", "fractions", "bad_rows", "rows", "parts", "intents"),
+    "hatexplain": ("name", "rows", "labels", "least_annotators"),
+    "madlibs": ("name", "fractions", "rows"),
+    "lines": ("name", "fractions", "rows", "parts", "texts", "most_words", "lower"),
 }
 SOURCES = tuple(_OPTIONS)
 _PARTS = ("train", "validation", "test")
@@ -79,6 +85,11 @@ def load_data(
     leave_out: Sequence[str] = (),
     pairs: Replies | Mapping[str, Any] | bool | None = None,
     intents: Intents | None = None,
+    labels: Labels | None = None,
+    least_annotators: int | None = None,
+    texts: Texts | None = None,
+    most_words: int | None = None,
+    lower: bool = False,
 ) -> DataSplits:
     """Loads data and cuts them into training, validation and test part.
 
@@ -90,7 +101,12 @@ def load_data(
             - ``jsonl:PATH``, ``csv:PATH``, ``conll:PATH``: one file, or a folder with a file for each part;
             - ``hub:owner/name`` or ``hub:FOLDER``: Hugging Face `datasets`;
             - ``irc:PATH``: chat logs of an IRC channel, an archive or a folder (see `read_irc`): users and times, no names in the text;
-            - ``multidogo:FOLDER``: MultiDoGO, a domain or all (see `read_multidogo`): intents, slots, a conversation a user.
+            - ``multidogo:FOLDER``: MultiDoGO, a domain or all (see `read_multidogo`): intents, slots, a conversation a user;
+            - ``hatexplain:FOLDER``: HateXplain (MIT; offensive; see `read_hatexplain`): hatespeech, normal, offensive, group "target":
+              the communities that a post is about, with "+" between them, "none", or "unknown" where the copy does not say it;
+            - ``madlibs:FOLDER``: the madlibs of unintended bias (CC BY 4.0; see `read_madlibs`): BAD or NOT_BAD, groups "identity" and
+              "template". Templates are cut into parts by `fractions`, so that no template stands in two parts;
+            - ``lines:PATH``: plain text for language models, a file or a folder (see `read_texts`), or sentences of BOLD.
 
             Gzipped files are read as they are.
         seed: Integer >= 0: of the embedded corpus, of the permutation that cuts data which come in one piece, and of the choice of
@@ -112,6 +128,11 @@ def load_data(
         pairs: Gives pairs of a message and its answer, right and wrong ones, in place of messages (irc): True, or the fields of `Replies`.
             The right pairs are cut into parts first, and wrong ones are made within each part (see `replies`).
         intents: "first" (where None) or "joined": the label of a sentence with several intents (multidogo).
+        labels: "three" (where None), or "binary": "toxic" in place of hatespeech and offensive (hatexplain).
+        least_annotators: How many annotators must name a community; 2 where None (hatexplain).
+        texts: "lines" (where None) or "paragraphs": what a text is (lines).
+        most_words: At how many words a text is cut into the next one, >= 2; not at all where None (lines).
+        lower: Whether capitals are made small (lines).
 
     Returns:
         The three parts. User ids of files are hashed; the rows of files with parts keep their order.
@@ -128,7 +149,8 @@ def load_data(
         raise InputError(f"no data source {kind!r}; {nearest(kind, SOURCES)}. A file is given as jsonl:PATH, csv:PATH or conll:PATH")
     given: dict[str, Any] = {"name": name, "columns": columns, "fractions": fractions, "delimiter": delimiter, "config": config}
     given |= {"bad_rows": bad_rows if bad_rows != "refuse" else None, "rows": rows, "parts": parts, "file_as": file_as}
-    given |= {"leave_out": leave_out or None, "pairs": pairs or None, "intents": intents}
+    given |= {"leave_out": leave_out or None, "pairs": pairs or None, "intents": intents, "labels": labels, "texts": texts}
+    given |= {"least_annotators": least_annotators, "most_words": most_words, "lower": lower or None}
     _check_options(kind, rest, given)
     if kind == "assistant":
         return generate(AssistantSettings.parse(rest, seed=seed))
@@ -136,6 +158,8 @@ def load_data(
     answers = None if pairs is None or pairs is False else _settings(Replies, None if pairs is True else pairs, "pairs")
     if kind in ("irc", "multidogo"):
         tables = _conversations(kind, Path(rest).expanduser(), bad_rows, leave_out=leave_out, answers=answers, intents=intents or "first")
+    elif kind in _PUBLISHED:
+        tables = _PUBLISHED[kind](Path(rest).expanduser(), given, shares, seed)
     elif file_as is not None:
         tables = _by_file(kind, Path(rest).expanduser(), file_as, fields, delimiter=delimiter, bad_rows=bad_rows)
     else:
@@ -226,6 +250,24 @@ def _conversations(
     if answers is not None:
         tables = {part: table.filter(pc.greater(pc.list_value_length(table.column(CONTEXT)), 0)) for part, table in tables.items()}
     return tables
+
+
+def _hatexplain(path: Path, given: Mapping[str, Any], shares: Fractions, seed: int) -> dict[str, pa.Table]:
+    least = given["least_annotators"]
+    return read_hatexplain(path, labels=given["labels"] or "three", least_annotators=2 if least is None else least)
+
+
+def _madlibs(path: Path, given: Mapping[str, Any], shares: Fractions, seed: int) -> dict[str, pa.Table]:
+    rng = Streams.from_seed(seed).generator("data/templates")
+    return split_by_template(read_madlibs(path), validation=shares.validation, test=shares.test, rng=rng)
+
+
+def _lines(path: Path, given: Mapping[str, Any], shares: Fractions, seed: int) -> dict[str, pa.Table]:
+    return read_texts(path, texts=given["texts"] or "lines", most_words=given["most_words"], lower=bool(given["lower"]))
+
+
+_PUBLISHED: Mapping[str, Callable[[Path, Mapping[str, Any], Fractions, int], dict[str, pa.Table]]]
+_PUBLISHED = {"hatexplain": _hatexplain, "madlibs": _madlibs, "lines": _lines}
 
 
 def _pooled(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
