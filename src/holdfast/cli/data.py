@@ -27,6 +27,9 @@ sources:
   conll:PATH               a token and its tag a line
   irc:PATH                 logs of an IRC channel, a folder or an archive; no nicks
   multidogo:FOLDER         MultiDoGO, one domain or all: intents, slots, users
+  hatexplain:FOLDER        HateXplain: labels by majority, whom a post targets
+  madlibs:FOLDER           sentences with identity terms, toxic or not
+  lines:PATH               plain text for language models, a line an example
   hub:OWNER/NAME           a Hugging Face data set, or a local folder of one
 
   holdfast data show assistant

@@ -117,11 +117,11 @@ def of_vectors(vectors: Path, stimuli: Path, *, tests: Sequence[str] | None, met
         metric: "weat" or "rnd".
         inference: How intervals and tests are made.
     """
-    from holdfast.fairness.association import WordVectors
+    from holdfast.fairness.association import read_word_vectors
 
     kind = catalog.resolve("metric", metric)
     made = kind(stimuli=stimuli, tests=None if tests is None else tuple(tests))
-    found: Evidence = made.measure(WordVectors.read(vectors), subject=vectors.name, inference=inference)
+    found: Evidence = made.measure(read_word_vectors(vectors, keep=made.words()), subject=vectors.name, inference=inference)
     return found
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Evidence
@@ -126,15 +126,20 @@ _ACCESSES: Mapping[str, tuple[tuple[type, ...], str]] = {
 
 
 def _seen(metric: Metric, asked: MetricTable, given: Any, subject: str) -> Any:
-    from holdfast.fairness.association import WordVectors, words_of_encoder
+    from holdfast.fairness.association import encoded_words, read_word_vectors
 
+    words: Callable[[], Iterable[str]] | None = getattr(metric, "words", None)  # those of a metric of vectors that knows them beforehand
     if metric.needs == "vectors" and asked.vectors is not None:
-        return WordVectors.read(asked.vectors)
+        return read_word_vectors(asked.vectors, keep=None if words is None else words())
     access = given.access if isinstance(given, Measured) else given
-    kinds, words = _ACCESSES["encoder" if metric.needs == "vectors" else metric.needs]
+    kinds, kind = _ACCESSES["encoder" if metric.needs == "vectors" else metric.needs]
     if not isinstance(access, kinds):
-        raise InputError(f"{metric.card.name} needs {words}, and {subject} is none; name a model that is")
-    return words_of_encoder(access, pooling=asked.pooling or "mean") if metric.needs == "vectors" else access
+        raise InputError(f"{metric.card.name} needs {kind}, and {subject} is none; name a model that is")
+    if metric.needs != "vectors":
+        return access
+    if words is None:
+        raise InputError(f"{metric.card.name} does not say which words it looks at, so a model cannot encode them; give vectors = FILE")
+    return encoded_words(cast("EncodingAccess", access), sorted(words()), pooling=asked.pooling or "mean")
 
 
 def _command(command: str, asked: MetricTable, table: FairnessTable, metric: Metric) -> str:
