@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from holdfast.core.evidence import Condition, Direction, Estimate, Interval
+from holdfast.fairness.inference.power import detectable
+from holdfast.fairness.inference.proportions import cohen_h
+from holdfast.fairness.inference.settings import Inference
+from holdfast.fairness.inference.simultaneous import Kind, max_gap
+from holdfast.fairness.inference.verdicts import equivalence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,3 +115,67 @@ class Measured:
             access="",
             missing=None if self.value is not None else (self.missing or "undefined on these data"),
         )
+
+
+def gap_measured(
+    values_G: ArrayLike,
+    replicates_RG: ArrayLike,
+    *,
+    names: Sequence[str],
+    sizes: Sequence[int],
+    inference: Inference,
+    kind: Kind = "difference",
+    share: bool = False,
+    p_value: float | None = None,
+    test: str = "",
+    units: int | None = None,
+    resampled: str = "",
+    higher_is_better: bool = True,
+) -> Measured:
+    """The gap between the highest and the lowest group with everything that must stand beside it.
+
+    Args:
+        values_G: The value of each group, (G,); NaN where undefined.
+        replicates_RG: Bootstrap replicates, (R, G).
+        names: Of the groups.
+        sizes: How many rows the value of each rests on, (G,).
+        inference: Level, power, margin.
+        kind: "difference", highest minus lowest, or "ratio", lowest over highest. A margin speaks of differences: a ratio has no verdict.
+        share: Whether the values are shares: then no end passes 1, and the effect size is Cohen's h of the two ends.
+        p_value: Of a better test than max-T over the replicates, such as permuted labels.
+        test: What that test was.
+        units: How many independent units the number rests on.
+        resampled: What those are.
+        higher_is_better: Which of the two ends is called the worst.
+    """
+    values = np.asarray(values_G, dtype=np.float64)
+    about = {str(name): int(size) for name, size in zip(names, sizes, strict=True)}
+    absent = [name for name, value in zip(about, values, strict=True) if math.isnan(value)]
+    if absent or len(values) < 2:
+        why = f"undefined: no value for {', '.join(absent)}" if absent else "undefined: there is one group only"
+        return Measured(value=None, missing=why, units=units, resampled=resampled, sizes=about)
+    largest = 1.0 if share else math.inf
+    gap = max_gap(values, replicates_RG, level=inference.level, kind=kind, higher_is_better=higher_is_better, largest=largest)
+    if math.isnan(gap.value):
+        return Measured(value=None, missing=gap.method, units=units, resampled=resampled, sizes=about)
+    own = None if math.isnan(gap.p_value) else gap.p_value
+    verdict = None
+    if inference.margin is not None and kind == "difference":
+        wide = max_gap(values, replicates_RG, level=max(2 * inference.level - 1, 0.01), largest=largest)
+        verdict = equivalence(gap.low, wide.high, margin=inference.margin)
+    found = kind == "difference" and math.isfinite(gap.error)
+    return Measured(
+        value=gap.value,
+        low=None if math.isnan(gap.low) else gap.low,
+        high=None if math.isnan(gap.high) else gap.high,
+        interval=gap.method,
+        p_value=own if p_value is None else p_value,
+        test=(test if p_value is not None else "" if own is None else f"parity of all groups, {gap.method}"),
+        effect_size=cohen_h(float(values.max()), float(values.min())) if share else None,
+        effect="Cohen's h of the two ends" if share else "",
+        minimum_detectable=detectable(gap.error, critical=gap.critical, power=inference.power) if found else None,
+        verdict=verdict,
+        units=units,
+        resampled=resampled,
+        sizes=about,
+    )
