@@ -21,11 +21,12 @@ from holdfast.fairness.inference import (
     minimum_detectable_difference,
     rate_label_test,
     ratio_replicates,
+    unit_weights,
     worst_group,
 )
 from holdfast.fairness.inference.settings import Inference
 
-REPEATS, REPLICATES, LEVEL = 800, 400, 0.95
+REPEATS, REPLICATES, LEVEL = 600, 400, 0.95
 SLACK = 2 * math.sqrt(LEVEL * (1 - LEVEL) / REPEATS)
 ENOUGH = LEVEL - SLACK
 
@@ -90,6 +91,7 @@ class Method:
     gap: Callable[[np.ndarray, np.ndarray], GapResult]
     pseudo: float = 4.0
     by_rows: bool = False
+    with_replacement: bool = False
 
 
 def max_t(values: np.ndarray, replicates: np.ndarray) -> GapResult:
@@ -110,11 +112,18 @@ def each_pair_alone(values: np.ndarray, replicates: np.ndarray) -> GapResult:
 
 METHODS = {
     "max-T": Method(max_t),
-    "percentile": Method(percentile, pseudo=0.0),
+    "percentile": Method(percentile, with_replacement=True),
     "pair alone": Method(each_pair_alone),
     "rows as if alone": Method(max_t, by_rows=True),
     "not smoothed": Method(max_t, pseudo=0.0),
 }
+
+
+def draws_with_replacement(above: np.ndarray, below: np.ndarray, units: Units, rng: np.random.Generator) -> np.ndarray:
+    """Replicates of the ordinary bootstrap of units, (R, G)."""
+    sums = [np.stack([np.bincount(units.of, weights=c, minlength=units.count) for c in side.T], axis=1) for side in (above, below)]
+    weights = np.concatenate(list(unit_weights(units, replicates=REPLICATES, generator=rng)))
+    return (weights @ sums[0]) / (weights @ sums[1])
 
 
 @dataclass(frozen=True)
@@ -138,8 +147,11 @@ def calibration(world: str, method: str = "max-T") -> Shares:
         units = Units.rows(len(units)) if how.by_rows else units
         above = members & hits[:, None]
         values = above.sum(0) / members.sum(0)
-        given = {"replicates": REPLICATES, "generator": streams.generator("units"), "pseudo": how.pseudo}
-        replicates = ratio_replicates(above, members, units, **given)
+        rng = streams.generator("units")
+        if how.with_replacement:
+            replicates = draws_with_replacement(above, members, units, rng)
+        else:
+            replicates = ratio_replicates(above, members, units, replicates=REPLICATES, generator=rng, pseudo=how.pseudo)
         band = max_t_band(values, replicates, level=LEVEL)
         gap = how.gap(values, replicates)
         worst = worst_group(values, replicates, level=LEVEL, higher_is_better=True)

@@ -34,7 +34,7 @@ def test_partitions_reject_as_often_as_they_may(alternative: str, exact: bool):
 
 
 def test_drawing_words_with_replacement_is_no_such_test():
-    """Some libraries do, without counting what was seen: of 70 partitions none has a p below 1 / 70, and yet .01 is passed often."""
+    """Some libraries do, without counting what was seen: of 70 partitions none has a p below 1 / 70, and yet p is 0 at times."""
     found = []
     for repeat in range(REPEATS):
         streams = Streams.from_seed(repeat).child("replacement")
@@ -43,7 +43,6 @@ def test_drawing_words_with_replacement_is_no_such_test():
         seen = scores[:4].mean() - scores[4:].mean()
         found.append(float((drawn[:, 0] - drawn[:, 1] >= seen).mean()))
     shares = shares_below(found)
-    assert shares[0.01] > 0.02
     assert shares[0.05] > 0.05 + SLACK
     assert min(found) == 0.0
 
