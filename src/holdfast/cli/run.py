@@ -30,8 +30,8 @@ as if it had never been stopped; finished runs are kept as they are.
   holdfast run study.toml
   holdfast run study.toml --out results --resume
 """
-PARTIAL = {"attack", "decile", "percentile"}
-"""Conditions of figures that speak of an attack or of some clients alone, and are no score of the task."""
+PARTIAL = {"attack", "decile", "percentile", "metric"}
+"""Conditions of figures that speak of an attack, of some clients or groups alone, and are no score of the task."""
 
 
 def add(commands: Commands[Any]) -> None:
