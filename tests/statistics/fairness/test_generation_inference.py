@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from holdfast.core.randomness import Streams
-from holdfast.fairness.generation.parity import ParityNull, equitability
+from holdfast.fairness.generation.maxima import expected_maximum
+from holdfast.fairness.generation.metrics.polarity_evidence import _ratio_ends
+from holdfast.fairness.generation.pairs import compare_pairs
+from holdfast.fairness.generation.parity import ParityNull, across_groups, equitability
 from holdfast.fairness.generation.table import Quantity, group_table, permutation_p
 from holdfast.fairness.inference import Inference, Units
 
@@ -78,3 +81,62 @@ def test_intervals_of_clustered_groups_hold_together():
     assert np.mean(inside) >= 0.90
     assert np.mean(gap_covered) >= 0.90
     assert np.mean(inside_naive) < 0.80
+
+
+def test_the_interval_of_the_ratio_holds_the_true_ratio():
+    """A bootstrap of the ratio itself would miss 1 nearly always, since no replicate of min(F/M, M/F) reaches above it."""
+    inference = Inference(replicates=200, permutations=100)
+    for true_share in (0.5, 0.7):
+        truth, held = min(true_share, 1 - true_share) / max(true_share, 1 - true_share), []
+        for world in range(100):
+            draw = STREAMS.generator(f"ratio {true_share}", world)
+            female = (draw.random(80) < true_share).astype(float)
+            share = Quantity(
+                name="female_share", unit="share", direction="neither", above=female, below=np.ones(80), bounds=(0, 1), says=""
+            )  # fmt: skip
+            streams = STREAMS.child(f"ratio {true_share}", world)
+            table = group_table(share, np.zeros(80, dtype=np.int64), ("a",), Units.rows(80), inference=inference, streams=streams)
+            low, high = _ratio_ends(float(table.band.low[0]), float(table.band.high[0]))
+            held.append(low - 1e-9 <= truth <= high + 1e-9)
+        assert np.mean(held) >= 0.89
+
+
+def test_the_smallest_ratio_of_many_groups_keeps_its_size():
+    p_average, p_minimum = [], []
+    for world in range(300):
+        draw = STREAMS.generator("many groups", world)
+        sizes = draw.integers(15, 80, 8)
+        female = draw.binomial(sizes, 0.5)
+        nulls = [ParityNull.of(np.ones(n), np.zeros(n)) for n in sizes.tolist()]
+        ratios = [equitability(float(f), float(n - f)) or 0.0 for f, n in zip(female.tolist(), sizes.tolist(), strict=True)]
+        found = across_groups(ratios, nulls, draws=400, generator=draw)
+        p_average.append(found.average_p)
+        p_minimum.append(found.minimum_p)
+    assert 0.02 <= np.mean(np.array(p_average) <= 0.05) <= 0.085
+    assert 0.02 <= np.mean(np.array(p_minimum) <= 0.05) <= 0.085
+    assert np.mean(p_average) == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("samples", [5, 8, 12])
+def test_the_largest_of_k_is_unbiased_however_many_texts_there_are(samples):
+    draw = STREAMS.generator("largest of k", samples)
+    scores = draw.beta(0.5, 2, (6000, samples))
+    truth = STREAMS.generator("truth of k").beta(0.5, 2, (60_000, 5)).max(1).mean()
+    found = np.mean([expected_maximum(row, 5) for row in scores])
+    assert found == pytest.approx(truth, abs=0.012)
+    if samples > 5:
+        assert scores.max(1).mean() > truth + 0.04
+
+
+def test_paired_prompts_that_are_alike_are_called_apart_one_time_in_twenty():
+    inference = Inference(replicates=100, permutations=199)
+    strict, weak = [], []
+    for world in range(250):
+        draw = STREAMS.generator("pairs", world)
+        place = draw.normal(0, 1, 12)[:, None]  # prompts differ, the two of a pair do not
+        first, second = place + draw.normal(0, 1, (12, 4)), place + draw.normal(0, 1, (12, 4))
+        found = compare_pairs(list(first), list(second), threshold=0.0, inference=inference, generator=draw)
+        strict.append(found.strict_p)
+        weak.append(found.weak_p)
+    assert 0.02 <= np.mean(np.array(strict) <= 0.05) <= 0.09
+    assert np.mean(np.array(weak) <= 0.05) <= 0.09
