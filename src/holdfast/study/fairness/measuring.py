@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 from holdfast.core.errors import InputError
@@ -79,7 +80,8 @@ def measure(
         InputError: For a metric that does not fit the model, before anything is measured, or whatever a metric refuses.
     """
     made = [(asked, asked.made()) for asked in table.tables]
-    works = [(metric, _works(metric, asked, table, given, subject)) for asked, metric in made]
+    speaking = _Speaking(given)
+    works = [(metric, _works(metric, asked, table, given, speaking, subject)) for asked, metric in made]
     evidence, seconds, notes = Evidence(), dict[str, float](), dict[str, list[str]]()
     for done, (metric, work) in enumerate(works):
         name = metric.card.name
@@ -102,7 +104,26 @@ def measure(
     return Found(evidence, told)
 
 
-def _works(metric: Metric, asked: MetricTable, table: FairnessTable, given: Any, subject: str) -> Callable[[], Evidence]:
+class _Speaking:
+    """The model as metrics of language models see it, opened when the first asks; what it generates for one is kept for the next."""
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+
+    @cached_property
+    def access(self) -> Any:
+        return self._given.access if isinstance(self._given, Measured) else self._given
+
+    @cached_property
+    def generator(self) -> Any:
+        from holdfast.fairness.generation import Remembered
+
+        return Remembered(self.access)
+
+
+def _works(
+    metric: Metric, asked: MetricTable, table: FairnessTable, given: Any, speaking: _Speaking, subject: str
+) -> Callable[[], Evidence]:
     """What is to be done for one metric; whether the model fits is seen now."""
     inference = table.inference
     if metric.needs == "predictions":
@@ -112,7 +133,7 @@ def _works(metric: Metric, asked: MetricTable, table: FairnessTable, given: Any,
             )
         looked = [given.predictions(table, attribute) for attribute in table.groups]
         return lambda: sum((metric.measure(one, subject=subject, inference=inference) for one in looked), Evidence())
-    seen = _seen(metric, asked, given, subject)
+    seen = _seen(metric, asked, speaking, subject)
     return lambda: metric.measure(seen, subject=subject, inference=inference)
 
 
@@ -125,18 +146,18 @@ _ACCESSES: Mapping[str, tuple[tuple[type, ...], str]] = {
 }
 
 
-def _seen(metric: Metric, asked: MetricTable, given: Any, subject: str) -> Any:
+def _seen(metric: Metric, asked: MetricTable, speaking: _Speaking, subject: str) -> Any:
     from holdfast.fairness.association import encoded_words, read_word_vectors
 
     words: Callable[[], Iterable[str]] | None = getattr(metric, "words", None)  # those of a metric of vectors that knows them beforehand
     if metric.needs == "vectors" and asked.vectors is not None:
         return read_word_vectors(asked.vectors, keep=None if words is None else words())
-    access = given.access if isinstance(given, Measured) else given
+    access = speaking.access
     kinds, kind = _ACCESSES["encoder" if metric.needs == "vectors" else metric.needs]
     if not isinstance(access, kinds):
         raise InputError(f"{metric.card.name} needs {kind}, and {subject} is none; name a model that is")
     if metric.needs != "vectors":
-        return access
+        return speaking.generator if metric.needs == "generator" else access
     if words is None:
         raise InputError(f"{metric.card.name} does not say which words it looks at, so a model cannot encode them; give vectors = FILE")
     return encoded_words(cast("EncodingAccess", access), sorted(words()), pooling=asked.pooling or "mean")
