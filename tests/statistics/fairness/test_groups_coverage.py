@@ -152,6 +152,25 @@ def test_areas_of_all_groups_are_covered_at_once(shift: float):
     assert np.mean(alone) > np.mean(held)  # that all hold at once asks for more than that each does
 
 
+@pytest.mark.parametrize("first", [10, 40])
+def test_areas_of_a_small_group_are_covered_too(first: int):
+    """Some ten rows, or three, of the small group are positive; its true area is that of everybody."""
+    rng, held, wide, groups = np.random.default_rng(7), [], [], disjoint((first, 200 - first))
+    truth_area = float(stats.norm.cdf(1 / math.sqrt(2)))
+    for _ in range(REPEATS):
+        truth = rng.random(200) < 0.3
+        score = truth + rng.normal(size=200)
+        given = Predictions(truth.astype(np.int64), truth.astype(np.int64), ("no", "yes"), groups, Units.rows(200),
+                            np.stack([-score, score], axis=1), ("yes",))  # fmt: skip
+        row = UnintendedBiasAUC().measure(given, subject="s", inference=RULES).estimate("subgroup_auc", conditions={"group": "g0"})
+        if row.interval is not None:
+            held.append(row.interval.low <= truth_area <= row.interval.high)
+            wide.append(row.interval.high - row.interval.low)
+    assert np.mean(held) >= ENOUGH
+    assert len(held) > (0.6 if first == 10 else 0.99) * REPEATS
+    assert np.mean(wide) < 0.98
+
+
 @pytest.mark.slow
 def test_calibrated_scores_are_not_called_uncalibrated():
     rng, errors, large, p_values, values = np.random.default_rng(5), [], [], [], {"plug-in": [], "bias-corrected": []}
@@ -181,7 +200,7 @@ def test_the_root_mean_square_and_every_gap_are_covered(disparity: bool):
     gaps = right[0] - right[1]
     rng, roots, each, rejected = np.random.default_rng(6), [], [], []
     for _ in range(2 * REPEATS):
-        evidence = TPRGap().measure(classified(rng, (250, 200), right), subject="s", inference=RULES)
+        evidence = TPRGap().measure(classified(rng, (500, 400) if disparity else (250, 200), right), subject="s", inference=RULES)
         roots.append(covers(evidence, "true_positive_rate_gap", math.sqrt(np.mean(gaps**2)), statistic="root mean square"))
         each.append(
             all(covers(evidence, "true_positive_rate_gap", gap, **{"class": name}) for gap, name in zip(gaps, "abcde", strict=True))
@@ -189,4 +208,4 @@ def test_the_root_mean_square_and_every_gap_are_covered(disparity: bool):
         rejected.append(evidence.estimate("true_positive_rate_gap").conditions["p_value"] < 0.05)
     assert np.mean(roots) >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / len(roots))
     assert np.mean(each) >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / len(roots))
-    assert np.mean(rejected) > 0.9 if disparity else np.mean(rejected) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / len(roots))
+    assert np.mean(rejected) > 0.8 if disparity else np.mean(rejected) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / len(roots))

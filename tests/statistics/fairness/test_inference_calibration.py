@@ -26,7 +26,7 @@ from holdfast.fairness.inference import (
 )
 from holdfast.fairness.inference.settings import Inference
 
-REPEATS, REPLICATES, LEVEL = 600, 400, 0.95
+REPEATS, REPLICATES, LEVEL = 500, 400, 0.95
 SLACK = 2 * math.sqrt(LEVEL * (1 - LEVEL) / REPEATS)
 ENOUGH = LEVEL - SLACK
 

@@ -3,6 +3,7 @@
 from holdfast.fairness.groups.bias_auc import HateXplainBias, UnintendedBiasAUC
 from holdfast.fairness.groups.calibration import Calibration
 from holdfast.fairness.groups.error_rates import ErrorRateEquality
+from holdfast.fairness.groups.frame import GroupRate, GroupTable, group_table, predictions_of
 from holdfast.fairness.groups.parity import AccuracyParity, DemographicParity, EqualisedOdds, EqualOpportunity, PredictiveParity
 from holdfast.fairness.groups.tpr_gap import TPRGap
 
@@ -13,8 +14,12 @@ __all__ = [
     "EqualOpportunity",
     "EqualisedOdds",
     "ErrorRateEquality",
+    "GroupRate",
+    "GroupTable",
     "HateXplainBias",
     "PredictiveParity",
     "TPRGap",
     "UnintendedBiasAUC",
+    "group_table",
+    "predictions_of",
 ]

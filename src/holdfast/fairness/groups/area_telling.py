@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Direction, Estimate
@@ -62,12 +63,32 @@ class Areas:
         seen: What the data give, one weighting.
         drawn: Bootstrap replicates.
         sizes: Rows of each group that are positive and negative, (G, 2).
+        units: Units of the smaller of the two sides of each area, (A, G).
     """
 
     view: View
     seen: AreasByGroup
     drawn: AreasByGroup
     sizes: NDArray[np.int64]
+    units: NDArray[np.int64]
+
+    def band(self, level: float) -> tuple[Floats, Floats]:
+        """Ends of intervals that hold for all areas of all groups at once, (A, G) each; NaN where there is none.
+
+        They are made on the logit scale, where areas near 1 are not skewed, and widened where one side has few units, as Student's
+        distribution is wider than the normal one.
+        """
+        middle = np.array([0.0 if area in OF_AUC else 0.5 for area in AREAS])
+        values = np.stack([self.seen.by_group[area][0] for area in AREAS]) + middle[:, None]
+        drawn = np.stack([self.drawn.by_group[area] for area in AREAS], axis=1) + middle[:, None]
+        edge = 0.5 / np.maximum(self.units, 1) ** 2
+        places, spread = (special.logit(np.clip(side, edge, 1 - edge)) for side in (values, drawn))
+        centre = np.nanmean(np.where(np.isnan(values), 0.0, spread), axis=0)
+        stretched = centre + (spread - centre) * _few(self.units, level)
+        found = max_t_band(places.ravel(), stretched.reshape(len(drawn), -1), level=level)
+        ends = (special.expit(end.reshape(values.shape)) for end in (found.low, found.high))
+        low, high = ends
+        return np.minimum(low, values) - middle[:, None], np.maximum(high, values) - middle[:, None]
 
     def why_missing(self, area: str, name: str, place: int) -> str | None:
         """Why a group has no area, or None where it has one."""
@@ -99,7 +120,33 @@ def areas_of(view: View, predictions: Predictions, *, inference: Inference, gene
     ranked = RankedScores.of(view.score, view.y_true, members)
     drawn = ranked.replicates(predictions.units, replicates=inference.replicates, generator=generator)
     sizes = np.stack([(members & side[:, None]).sum(0) for side in (view.y_true, ~view.y_true)], axis=1)
-    return Areas(view=view, seen=ranked.areas(), drawn=drawn, sizes=sizes)
+    return Areas(view=view, seen=ranked.areas(), drawn=drawn, sizes=sizes, units=_smaller_sides(view, predictions))
+
+
+def _smaller_sides(view: View, predictions: Predictions) -> NDArray[np.int64]:
+    """How many units the smaller side of each area has, (A, G)."""
+    members, units = predictions.groups.members, predictions.units
+
+    def count(rows_nG: NDArray[np.bool_]) -> NDArray[np.int64]:
+        if units.single:
+            return np.asarray(rows_nG.sum(0), dtype=np.int64)
+        return np.array([len(np.unique(units.of[column])) for column in rows_nG.T], dtype=np.int64)
+
+    positive = view.y_true[:, None]
+    sides = {
+        "positive rows of the group": count(members & positive),
+        "negative rows of the group": count(members & ~positive),
+        "positive rows of the background": count(~members & positive),
+        "negative rows of the background": count(~members & ~positive),
+    }
+    return np.stack([np.minimum(*(sides[side] for side in SIDES[area])) for area in AREAS])
+
+
+def _few(units: NDArray[np.int64], level: float) -> Floats:
+    """By how much intervals of few units are wider than the bootstrap says: its variance is too small, and it is an estimate itself."""
+    free = np.maximum(units - 1, 1)
+    found: Floats = np.sqrt((free + 1) / free) * special.stdtrit(free, (1 + level) / 2) / special.ndtri((1 + level) / 2)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,12 +174,7 @@ class AreaTeller:
         """Every area of every group, with intervals that hold for all groups and areas of one positive side at once."""
         told: list[Estimate] = []
         for areas in self.found:
-            values = np.stack([areas.seen.by_group[area][0] for area in AREAS])
-            drawn = np.stack([areas.drawn.by_group[area] for area in AREAS], axis=1)
-            bounds = np.array([[0.0, 1.0]] * 3 + [[-0.5, 0.5]] * 2)
-            band = max_t_band(values.ravel(), drawn.reshape(len(drawn), -1), level=self.teller.inference.level)
-            low, high = (end.reshape(values.shape) for end in (band.low, band.high))
-            low, high = np.maximum(low, bounds[:, :1]), np.minimum(high, bounds[:, 1:])
+            low, high = areas.band(self.teller.inference.level)
             for place, name in enumerate(self.groups.names):
                 told += [self._row(areas, at, place, name, (low[at, place], high[at, place])) for at in range(len(AREAS))]
             told.append(self._overall(areas))
@@ -146,7 +188,9 @@ class AreaTeller:
             value=None if math.isnan(value) else value,
             low=float(ends[0]) if sure else None,
             high=float(ends[1]) if sure else None,
-            interval=self.teller.simultaneous(len(AREAS) * len(self.groups.names)) if sure else "the spread cannot be told",
+            interval=f"{self.teller.simultaneous(len(AREAS) * len(self.groups.names))}, on the logit scale"
+            if sure
+            else "the spread cannot be told",
             units=self._units(place),
             resampled=self.teller.predictions.units.what,
             sizes={f"positive {name}": int(areas.sizes[place, 0]), f"negative {name}": int(areas.sizes[place, 1])},

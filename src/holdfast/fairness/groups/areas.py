@@ -98,26 +98,24 @@ class RankedScores:
         given = np.ones((1, len(self.order))) if weights_Bn is None else weights_Bn
         weights = np.take(np.asarray(given, dtype=np.float64), self.order, axis=1)
         sides = [weights * self.positive, weights * ~self.positive]
-        sums = [_cumulative(side) for side in sides]
-        total_p, total_n = (cumulative[:, -1] for cumulative in sums)
-        below = 0.5 * (np.take(sums[1], self.first, axis=1) + np.take(sums[1], self.last, axis=1))
-        overall = _share(np.einsum("bn,bn->b", sides[0], below), total_p * total_n)
-        return AreasByGroup(overall, self._by_group(sides, sums))
+        below = [_below(_cumulative(side), self.first, self.last) for side in sides]
+        totals = [side.sum(1) for side in sides]
+        overall = _share(_dot(sides[0], below[1]), totals[0] * totals[1])
+        return AreasByGroup(overall, self._by_group(sides, below, totals))
 
-    def _by_group(self, sides: list[Floats], sums: list[Floats]) -> dict[str, Floats]:
-        """Areas of every group from weights of positive and of negative rows, sorted, and their cumulative sums."""
-        first, last = self.first[self.rows], self.last[self.rows]
-        everybody = [0.5 * (np.take(total, first, axis=1) + np.take(total, last, axis=1)) for total in sums]  # ties count half
+    def _by_group(self, sides: list[Floats], below: list[Floats], totals: list[Floats]) -> dict[str, Floats]:
+        """Areas of every group from weights of positive and of negative rows, sorted, what weighs below each row, and all weight."""
+        everybody = [np.take(side, self.rows, axis=1) for side in below]
         own = [np.take(side, self.rows, axis=1) for side in sides]
         inside = [_cumulative(side) for side in own]
-        within = [0.5 * (np.take(total, self.firsts, axis=1) + np.take(total, self.lasts, axis=1)) for total in inside]
+        within = [_below(total, self.firsts, self.lasts) for total in inside]
         count = len(self.ends) - 1
         found = {name: np.full((len(sides[0]), count), np.nan) for name in AREAS}
         for group in range(count):
             start, end = self.ends[group], self.ends[group + 1]
             part = slice(start, end)
             group_p, group_n = (total[:, end] - total[:, start] for total in inside)
-            rest_p, rest_n = sums[0][:, -1] - group_p, sums[1][:, -1] - group_n
+            rest_p, rest_n = totals[0] - group_p, totals[1] - group_n
             weight_p, weight_n = (side[:, part] for side in own)
             group_below_p, group_below_n = (total[:, part] - at[:, start, None] for total, at in zip(within, inside, strict=True))
             rest_below_p, rest_below_n = (total[:, part] - at for total, at in zip(everybody, (group_below_p, group_below_n), strict=True))
@@ -163,6 +161,13 @@ def _cumulative(weights_Bn: Floats) -> Floats:
     sums = np.zeros((weights_Bn.shape[0], weights_Bn.shape[1] + 1))
     np.cumsum(weights_Bn, axis=1, out=sums[:, 1:])
     return sums
+
+
+def _below(sums_Bn: Floats, first: Places, last: Places) -> Floats:
+    """What weighs below each row, ties half, from cumulative sums."""
+    if len(first) == sums_Bn.shape[1] - 1 and np.array_equal(last, first + 1):  # no ties: nothing to look up
+        return 0.5 * (sums_Bn[:, :-1] + sums_Bn[:, 1:])
+    return 0.5 * (np.take(sums_Bn, first, axis=1) + np.take(sums_Bn, last, axis=1))
 
 
 def _dot(one_Bm: Floats, other_Bm: Floats) -> Floats:

@@ -278,12 +278,13 @@ def norm_interval(gaps_P: Floats, replicates_RP: Floats, *, weights_P: Floats, l
     if known.sum() < max(50, 0.5 * len(replicates_RP)):
         return None
     drawn = replicates_RP[known]
-    errors = _length(drawn - drawn.mean(0), weights_P, power)
-    value = float(_length(gaps_P[None], weights_P, power)[0])
+    place = drawn.mean(0)  # replicates of rates are smoothed: what they spread around is compared with their spread
+    errors = _length(drawn - place, weights_P, power)
+    value, centre = (float(_length(gaps[None], weights_P, power)[0]) for gaps in (gaps_P, place))
     reach = float(np.quantile(errors, level))
-    p_value = float((1 + (errors >= value - 1e-12).sum()) / (1 + len(errors)))
+    p_value = float((1 + (errors >= centre - 1e-12).sum()) / (1 + len(errors)))
     method = f"length of the error by the triangle inequality, {len(drawn)} bootstrap replicates"
-    return NormResult(value, max(0.0, value - reach), value + reach, p_value, float(errors.mean()), method)
+    return NormResult(value, min(max(0.0, centre - reach), value), max(centre + reach, value), p_value, float(errors.mean()), method)
 
 
 def sized(norm: NormResult | None, value: float, about: Measured, *, test: str) -> Measured:

@@ -147,6 +147,20 @@ def gap_measured(
         units: How many independent units the number rests on.
         resampled: What those are.
         higher_is_better: Which of the two ends is called the worst.
+
+    Returns:
+        The gap with its interval, p-value, effect size, smallest detectable gap and, where a margin is set, verdict.
+
+    Guarantee:
+        As in `max_gap` and `equivalence`: "fair within the margin" rests on the upper end at level 2 level - 1 (two one-sided tests at
+        1 - level), "unfair" on the lower end at the level itself.
+
+    Edge cases:
+        A group without a value leaves no gap: `missing` names it, and whoever wants the gap of the others asks for it. A group with a
+        value and no spread leaves the gap without interval, p-value and smallest detectable gap; the verdict is "not enough data".
+
+    References:
+        Romano and Wolf 2005 for the interval; Schuirmann 1987 for the verdict; Cohen 1988 for the effect size.
     """
     values = np.asarray(values_G, dtype=np.float64)
     about = {str(name): int(size) for name, size in zip(names, sizes, strict=True)}

@@ -200,7 +200,7 @@ def max_gap(
         true gap with chance 1 - level at most, and above 0 just where the test of parity rejects. The upper end is the largest
         upper end of all pairs, each by itself: the true gap is that of some pair, so that missing it means missing that pair, with
         chance (1 - level) / 2. Both hold as the replicates hold, for many units. In simulations of 2, 3 and 10 groups of 30 to 100
-        rows, level .95 held in .94 to .99 at parity and in .95 to 1.00 with a gap of .2; with several groups it is conservative.
+        rows, or of 6 to 30 units, level .95 held in .93 to 1.00 at parity and with a gap of .2; with several groups it is conservative.
         Ratios likewise, by Fieller's intervals of the pairs.
 
     Edge cases:
@@ -254,7 +254,8 @@ def worst_group(values_G: ArrayLike, replicates_RG: ArrayLike, *, level: float, 
     Guarantee:
         As in `max_gap`: the end on the side of the other groups is simultaneous, the end away from them is that of each group by
         itself, and each is missed with chance (1 - level) / 2 at most as far as the replicates hold. The value itself looks worse
-        than the truth on average, because the worst of several is picked; the interval knows.
+        than the truth on average, because the worst of several is picked; the interval knows. In simulations of shares level .95 held
+        in .91 to 1.00, for means of very skewed numbers over 10 to 30 rows in .86 to .98.
 
     Edge cases:
         A group without a value makes the worst group undefined: it may be the one.

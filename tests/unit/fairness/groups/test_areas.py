@@ -123,6 +123,6 @@ def test_replicates_weigh_whole_units_by_whole_numbers():
 def test_a_thousand_replicates_of_a_hundred_thousand_rows_take_seconds():
     rng, n = np.random.default_rng(4), 100_000
     ranked = RankedScores.of(rng.random(n), rng.random(n) < 0.3, np.eye(10, dtype=bool)[rng.integers(0, 10, n)])
-    start = time.perf_counter()
+    start = time.process_time()
     ranked.replicates(Units.rows(n), replicates=100, generator=rng)
-    assert time.perf_counter() - start < 3  # a tenth of ten seconds, and room for a busy machine
+    assert time.process_time() - start < 2  # a tenth of ten seconds, and room for a busy machine

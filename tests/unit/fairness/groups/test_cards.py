@@ -14,7 +14,8 @@ from holdfast.fairness.inference import Units
 from holdfast.fairness.metric import Metric
 from holdfast.fairness.predictions import Groups, Predictions
 
-METRICS = [getattr(room, name)(**({"first": "g0", "second": "g1"} if name == "TPRGap" else {})) for name in room.__all__]
+KINDS = [kind for name in room.__all__ if hasattr(kind := getattr(room, name), "card")]
+METRICS = [kind(**({"first": "g0", "second": "g1"} if kind is TPRGap else {})) for kind in KINDS]
 NAMES = {
     "demographic-parity", "equal-opportunity", "equalised-odds", "predictive-parity", "accuracy-parity",
     "calibration", "error-rate-equality", "unintended-bias-auc", "hatexplain-bias", "tpr-gap",
