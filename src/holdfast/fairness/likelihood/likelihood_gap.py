@@ -128,7 +128,9 @@ def surprise(access: MaskedAccess | CausalAccess, pairs: Sequence[TextPair]) -> 
     kept = np.array([scorable(*pair, align(*pair)) for pair in both], dtype=bool)
     found = np.array([-asking.mean(values) for values in asking.whole(access, reading.pieces)]).reshape(-1, 2).round(asking.DECIMALS)
     found[~kept] = np.nan
-    return Surprise(found[:, 0], found[:, 1], tuple(pair.category for pair in pairs), reading, f"{asking.scoring(access)}, by piece")
+    return Surprise(
+        found[:, 0], found[:, 1], tuple(pair.category for pair in pairs), reading, f"{asking.scoring(access)}: mean over pieces"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

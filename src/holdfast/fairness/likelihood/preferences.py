@@ -164,7 +164,7 @@ def _points(share: Share) -> Measured:
         reason = f"none of the {share.undefined} pairs can be scored" if share.undefined else "there are no such pairs"
         return Measured(value=None, units=0, resampled="pairs", missing=reason)
     return Measured(
-        value=100 * share.share,
+        value=100 * share.preferred / share.n,
         low=100 * share.low,
         high=100 * share.high,
         interval=share.interval,

@@ -231,6 +231,14 @@ class TestMetric:
         with pytest.raises(DataError, match=r"line 2: .* give a number from 0 to 3"):
             CrowsPairsNangia(data=crows, leave_out=bad).measure(masked(), subject="toy", inference=Inference())
 
+    def test_ties_are_told(self, crows: Path):
+        even = MaskedBag(WORDS)
+        evidence = CrowsPairsNangia(data=crows).measure(even, subject="toy", inference=Inference())
+        row = evidence.estimate("crows_pairs_score")
+        assert row.value < 50
+        assert "p_value" not in row.conditions or row.conditions["neutral"] < 4
+        assert any(f"{row.conditions['neutral']} ties count as not preferred" in note for note in evidence.notes)
+
     def test_data_must_be_named(self):
         with pytest.raises(InputError, match="crows-pairs-aul: data is missing"):
             CrowsPairsAUL()
@@ -253,8 +261,6 @@ def test_the_published_set_has_the_published_sizes(shared_data: Path):
     sizes = {one.conditions["category"]: one.n for one in rows if "direction" not in one.conditions}
     assert sizes["all"] + int(evidence.estimates[0].conditions["undefined"]) == 1508
     assert sizes["disability"] <= 60
-    undefined = {one.conditions["direction"]: int(one.conditions["undefined"]) for one in rows if "direction" in one.conditions}
-    by_direction = {
-        name: next(one.n for one in rows if one.conditions.get("direction") == name) + count for name, count in undefined.items()
-    }
-    assert by_direction == {"stereo": 1290, "antistereo": 218}
+    sides = {str(one.conditions["direction"]): one for one in rows if "direction" in one.conditions}
+    counts = {name: one.n + int(one.conditions["undefined"]) for name, one in sides.items()}
+    assert counts == {"stereo": 1290, "antistereo": 218}

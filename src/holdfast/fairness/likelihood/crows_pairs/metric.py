@@ -259,6 +259,11 @@ def _notes(scored: Scored, name: str) -> list[str]:
         f"{name}: the score says which of two crowdsourced sentences a model finds likelier, not what it does to people; the authors "
         "of the set themselves warn that it may not tell bias, and scores of two ways of scoring cannot be compared."
     ]
+    ties = int((scored.preferences.more_n == scored.preferences.less_n).sum())
+    if ties:
+        notes.append(
+            f"{name}: {ties} ties count as not preferred; published code leaves them out of the parts by direction, not of the whole."
+        )
     if scored.alike:
         undefined = "are undefined: the model reads both sentences alike, or knows none of the differing words"
         notes.append(f"{name}: {scored.alike} pairs {undefined}.")

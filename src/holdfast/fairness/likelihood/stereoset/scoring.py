@@ -52,8 +52,8 @@ def score_intrasentence(access: MaskedAccess | CausalAccess, items: Sequence[Ste
     """Scores what may stand in the blank.
 
     Args:
-        access: A causal model scores the whole sentence, by the mean of the log-probabilities of its pieces (published as 2 to their mean log2, which orders alike); a masked one scores
-            the pieces of the filler.
+        access: A causal model scores the whole sentence, by the mean of the log-probabilities of its pieces (published as 2 to the
+            mean of their log2, which orders alike); a masked one scores the pieces of the filler.
         items: With one blank each.
         filling: Of masked models. "left to right" is the published way: each piece of the filler with those before it in sight and no
             mask for those behind it, and the mean of the probabilities; "one by one" hides one piece of the whole sentence at a time,
