@@ -15,6 +15,7 @@ from holdfast.data import load_data
 from holdfast.report import ReportFiles, write_report
 from holdfast.runs import RunFolder, RunRecord, atomic_write
 from holdfast.study.fairness.measuring import SETTING
+from holdfast.study.fairness.models import check_groups
 from holdfast.study.fairness.runs import with_fairness
 from holdfast.study.folders import check_folder, chosen, finished
 from holdfast.study.plan import RunPlan, StudyPlan
@@ -117,6 +118,8 @@ def _lead(
         audited = data.of(run)
         make_mechanism(plan, run, audited.data.train)
         check_readable(audited, make_task(plan), plan.model_settings(run))
+    if plan.fairness is not None:
+        check_groups(plan.fairness, make_task(plan), data.of(runs[0]).data)
     atomic_write(out / STUDY, text)
     with with_threads(plan.threads):
         records = tuple(

@@ -78,8 +78,7 @@ class Measured:
         y_true = np.array([names.index(label) for label in dataset.labels()], dtype=np.int64)
         padded = np.zeros((len(dataset), len(names)))
         padded[:, :known] = scores
-        values = ["" if value in table.no_group else value for value in dataset.group(attribute)]
-        groups = Groups.of_values(values, attribute=attribute, separator=table.separator)
+        groups = groups_of(table, dataset, attribute)
         where = f"{dataset.name}, {table.part}"
         return Predictions(y_true, y_pred, names, groups, units_of(dataset), padded, _positive(table, names), where)
 
@@ -94,6 +93,48 @@ class Measured:
             scores = evaluation.posteriors(self.task, self.module, encoded, device=self.device)
             self._predicted[dataset.content_hash] = (scores.argmax(1).astype(np.int64), scores)
         return self._predicted[dataset.content_hash]
+
+
+def groups_of(table: FairnessTable, dataset: Dataset, attribute: str) -> Groups:
+    """Who belongs to which group of an attribute.
+
+    Raises:
+        InputError: For an attribute that the data do not have, with the nearest one.
+    """
+    values = ["" if value in table.no_group else value for value in dataset.group(attribute)]
+    return Groups.of_values(values, attribute=attribute, separator=table.separator)
+
+
+def check_groups(table: FairnessTable, task: Task, data: DataSplits) -> None:
+    """Looks before training at what would be refused after it: attributes, labels, groups that share members.
+
+    Args:
+        table: What is asked for.
+        task: What is learned.
+        data: What it is learned from and measured on.
+
+    Raises:
+        InputError: For whatever would be refused.
+    """
+    dataset, metrics = getattr(data, table.part), [one.made() for one in table.tables]
+    deciding = [one for one in metrics if one.needs == "predictions"]
+    if not deciding:
+        return
+    labels = task.labels(data.train).sentence
+    if not labels:
+        raise InputError(
+            f"{deciding[0].card.name} compares decisions, and the task {task.name!r} labels no sentences; leave the metric out"
+        )
+    _positive(table, [*labels, *dataset.labels()])
+    for attribute in table.groups:
+        groups = groups_of(table, dataset, attribute)
+        for metric in deciding:
+            if getattr(metric, "groups_apart", False) and not groups.disjoint:
+                shared = int((groups.members.sum(1) > 1).sum())
+                raise InputError(
+                    f"{metric.card.name}: {shared} examples belong to more than one group of {attribute!r}, so that groups cannot be set "
+                    "against each other; take a metric that compares with the background, such as unintended-bias-auc"
+                )
 
 
 def units_of(dataset: Dataset) -> Units:

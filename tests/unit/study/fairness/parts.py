@@ -69,5 +69,13 @@ class Speaking:
         return Evidence(notes=(f"heard {given.name}",))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Apart(Counting):
+    """Groups must share no member."""
+
+    groups_apart: ClassVar[bool] = True
+
+
+APART = f"{__name__}:Apart"
 COUNTING = f"{__name__}:Counting"
 SPEAKING = f"{__name__}:Speaking"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from tests.unit.study.fairness import parts
-from tests.unit.study.fairness.parts import COUNTING, SPEAKING
+from tests.unit.study.fairness.parts import APART, COUNTING, SPEAKING
 
 from holdfast.cli import main
-from holdfast.core.errors import RunError, StudyError
+from holdfast.core.errors import InputError, RunError, StudyError
 from holdfast.runs import RunFolder
 from holdfast.study import parse_plan, run_study
 from holdfast.study.fairness import commands, open_measured
@@ -136,6 +136,24 @@ def test_a_study_is_refused_before_it_trains(before, after, complaint):
     assert before in STUDY
     with pytest.raises(StudyError, match=complaint):
         plan(STUDY.replace(before, after, 1))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        ('"dialect", "device"', '"dialekt"', "did you mean 'dialect'"),
+        ("[fairness]", '[fairness]\npositive = ["no-such"]', "positive label 'no-such'"),
+        ("[fairness]", '[fairness]\nseparator = "e"\n', "belong to more than one group of 'dialect'"),
+        ("[data]", '[task]\nname = "tagging"\n[data]', "labels no sentences"),
+    ],
+)
+def test_what_the_data_would_refuse_is_refused_before_training(before, after, complaint, tmp_path):
+    text = STUDY.replace(before, after, 1).replace(COUNTING, APART)
+    if "tagging" in after:
+        text = text.replace('[task]\nunseen_labels = "count as wrong"\n', "", 1)
+    with pytest.raises(InputError, match=complaint):
+        run_study(plan(text), tmp_path, text=text)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_paths_of_metrics_start_at_the_study_file(tmp_path):
