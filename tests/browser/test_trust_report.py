@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 from tests.reporting import RUNS, SECRETS, STUDY, Hidden, four_runs, record_of, secret_runs, secrets
+from tests.reporting_fairness import JUDGED, fairness_record, fairness_runs
 from tests.reporting_federated import CROWDS, federated_runs
 
 from holdfast.report import write_report
@@ -20,7 +21,8 @@ SMALLEST_TEXT = 11  # CSS pixels
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> \"'&amp; {{7*7}} ${7*7} " + "w" * 60
 screens = pytest.mark.parametrize("width", [WIDE, NARROW])
 schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
-pages = pytest.mark.parametrize("kind", ["four", "hostile", "eight", "alone", "secrets", "federated", "crowd"])
+KINDS = ("four", "eight", "alone", "secrets", "federated", "crowd", "fairness", "judged")
+pages = pytest.mark.parametrize("kind", ["hostile", *KINDS])
 
 Visit = Callable[..., Page]
 
@@ -60,6 +62,8 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "secrets": written(tmp_path_factory.mktemp("secrets"), *secret_runs()),
         "federated": written(tmp_path_factory.mktemp("federated"), *federated_runs()),
         "crowd": written(tmp_path_factory.mktemp("crowd"), *federated_runs(*crowds)),
+        "fairness": written(tmp_path_factory.mktemp("fairness"), *fairness_runs()),
+        "judged": written(tmp_path_factory.mktemp("judged"), fairness_record(replace(JUDGED[0], name=HOSTILE))),
     }
 
 
@@ -115,7 +119,7 @@ def test_wide_tables_scroll_in_their_own_box(visit: Visit, width: int):
     assert scrolled > 0 if width == NARROW else scrolled <= 3
 
 
-@pytest.mark.parametrize("kind", ["four", "secrets", "federated"])
+@pytest.mark.parametrize("kind", ["four", "secrets", "federated", "fairness"])
 @schemes
 @screens
 def test_the_accessibility_linter_finds_nothing(visit: Visit, kind: str, width: int, scheme: str):
@@ -142,7 +146,7 @@ def test_letters_in_charts_are_large_enough(visit: Visit, kind: str, width: int)
     assert small == {}
 
 
-@pytest.mark.parametrize("kind", ["four", "eight", "alone", "secrets", "federated", "crowd"])
+@pytest.mark.parametrize("kind", KINDS)
 @screens
 def test_no_two_texts_in_a_chart_overlap(visit: Visit, kind: str, width: int):
     assert overlapping(visit(kind, width=width).evaluate(LETTERS)) == []

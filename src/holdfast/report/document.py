@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 from holdfast.core.claim import OUTCOMES, PrivacyClaim, Verdict
 from holdfast.core.errors import InputError
 from holdfast.core.evidence import Curve, Estimate, Evidence
+from holdfast.report.fairness.names import METRIC
 from holdfast.runs import RunRecord, validate
 
 UNRECORDED = "not recorded"
@@ -119,6 +120,7 @@ class Document:
             estimate
             for estimate in self.evidence.estimates
             if (estimate.name, estimate.subject) == (quantity, name)
+            and METRIC not in estimate.conditions  # the accuracy of one group is not that of the run
             and all(estimate.conditions.get(key) == value for key, value in asked.items())
         ]
         known = [estimate for estimate in found if estimate.value is not None]

@@ -12,6 +12,8 @@ from holdfast.report.comparison import difference, ratio
 from holdfast.report.document import UNRECORDED, Document
 from holdfast.report.extraction.reading import planted, secrets_sentence, standing_out
 from holdfast.report.extraction.rounds import attempts
+from holdfast.report.fairness import section as fairness
+from holdfast.report.fairness.reading import headline
 from holdfast.report.federation.reading import across, runs
 from holdfast.report.figures.tradeoff import scores
 from holdfast.report.numbers import label_of, large, named, share, significant, written
@@ -117,15 +119,12 @@ def _attack_sentence(document: Document) -> str:
 
 def tiles(document: Document) -> list[Tile]:
     """Promise, measured leakage, usefulness, fairness; each says so where there is no evidence."""
-    fairness = Tile(
-        title="Fairness", headline=NOT_MEASURED, text="No group was compared with another.", status="no evidence", tone="missing"
-    )
-    return [_promise(document), _leakage(document), _usefulness(document), fairness]
+    return [_promise(document), _leakage(document), _usefulness(document), fairness.tile(document)]
 
 
 def overview(document: Document) -> Table:
-    """A row for each run: promise, usefulness, leakage, time, verdict."""
-    measures = scores(document)
+    """A row for each run: promise, usefulness, leakage, worst gap between groups, time, verdict."""
+    measures, compared = scores(document), headline(document) is not None
     base = document.estimate("seconds_per_epoch", document.baseline)
     rows = []
     for run, entry in enumerate(document.runs):
@@ -139,6 +138,7 @@ def overview(document: Document) -> Table:
                 _promised(document, name),
                 *(cell(document.estimate(measure, name)) for measure in measures),
                 cell(document.estimate("membership_auc", name)),
+                *([fairness.overview_cell(document, name)] if compared else []),
                 _time(seconds, slower),
                 _verdict(document, name),
             )
@@ -148,6 +148,7 @@ def overview(document: Document) -> Table:
         "Promise",
         *map(label_of, measures),
         label_of("membership_auc"),
+        *(["Worst gap"] if compared else []),
         label_of("seconds_per_epoch"),
         "Verdict on the promise",
     )

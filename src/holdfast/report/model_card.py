@@ -10,6 +10,8 @@ from holdfast.report import front, words
 from holdfast.report.document import Document
 from holdfast.report.extraction.gradients import gradients
 from holdfast.report.extraction.secrets import extraction
+from holdfast.report.fairness.section import fairness
+from holdfast.report.fairness.tables import SUMMARY
 from holdfast.report.federation.section import federation
 from holdfast.report.federation.tables import SETTINGS
 from holdfast.report.html import printable
@@ -65,14 +67,14 @@ def _lines(document: Document) -> Iterator[str]:
     yield from _promises(document)
     yield from _part("Evaluation", training(document, drawn=False), "Usefulness")
     yield from _part("Leakage", leakage(document, drawn=False), "The attack on each run")
-    across = federation(document, drawn=False)
+    across, groups = federation(document, drawn=False), fairness(document, drawn=False)
     asked = ((extraction(document, drawn=False), "Every secret"), (gradients(document, drawn=False), _EVERY_METHOD), (across, SETTINGS))
-    for section, title in asked:
+    for section, title in (*asked, (groups, SUMMARY)):
         if section is not None:
             yield from _part(section.title, section, title)
     yield from ("## Limits", "")
     yield from (f"- {escape(point.text)}" for point in limits(document).points)
-    missing = f"{'' if across else 'federation, '}fairness, mitigation and rewriting"
+    missing = f"{'' if across else 'federation, '}{'' if groups else 'fairness, '}mitigation and rewriting"
     yield from (f"- Not measured: {missing}.", "", "## How to reproduce", "")
     yield from _reproduction(reproduction(document))
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from holdfast.core.evidence import Estimate
+from holdfast.report.fairness import names
 
-Style = Literal["percent", "points", "plain", "gap", "nats", "bits", "bytes", "seconds", "times", "count"]
+Style = Literal["percent", "points", "plain", "gap", "nats", "bits", "bytes", "seconds", "times", "count", "whole percent"]
 
 MINUS = "\N{MINUS SIGN}"
 DIFFERENCE, RATIO = "_difference", "_ratio"
@@ -94,7 +95,7 @@ _UNITS: dict[str, Style] = {
     **{"share": "percent", "nats": "nats", "bits": "bits", "bytes": "bytes", "seconds": "seconds", "parameters": "count"},
     **{"clients": "count", "examples": "count", "steps": "count"},
 }
-_SUFFIX: dict[Style, str] = {"percent": "%", "points": " points", "bits": " bits", "seconds": " s", "times": "×"}
+_SUFFIX: dict[Style, str] = {"percent": "%", "whole percent": "%", "points": " points", "bits": " bits", "seconds": " s", "times": "×"}
 _WORDS = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -133,7 +134,9 @@ def label_of(name: str) -> str:
     >>> label_of("slot_f1"), label_of("gender_gap")
     ('Slot F1', 'Gender gap')
     """
-    return _LABELS[name][0] if name in _LABELS else _ACROSS_CLIENTS.get(name, name.replace("_", " ").strip().capitalize())
+    if name in _LABELS:
+        return _LABELS[name][0]
+    return _ACROSS_CLIENTS.get(name) or names.LABELS.get(name) or names.spelt(name)
 
 
 def in_percent(name: str) -> bool:
@@ -166,12 +169,12 @@ def written(estimate: Estimate) -> Written:
     interval = estimate.interval
     if interval is None or interval.high - interval.low <= 1e-9 * abs(estimate.value):  # equal but for rounding
         text = f"{value:,.0f}" if style == "count" else significant(value)
-        return Written(value=_signed(text, style) + suffix)
+        return Written(value=_signed(text, style, estimate) + suffix)
     decimals = supported(scale * (interval.high - interval.low) / 2)
-    ends = [_signed(fixed(scale * end, decimals), style) for end in (interval.low, interval.high)]
+    ends = [_signed(fixed(scale * end, decimals), style, estimate) for end in (interval.low, interval.high)]
     joint = " to " if style in ("points", "gap") or ends[0].startswith(MINUS) else "–"
     unit = "" if style in ("points", "bits") else suffix  # a word is not said twice
-    return Written(value=_signed(fixed(value, decimals), style) + suffix, interval=joint.join(ends) + unit)
+    return Written(value=_signed(fixed(value, decimals), style, estimate) + suffix, interval=joint.join(ends) + unit)
 
 
 def supported(half_width: float) -> int:
@@ -281,6 +284,8 @@ def large(count: float) -> str:
 
 
 def _style(estimate: Estimate) -> Style:
+    if names.METRIC in estimate.conditions:
+        return names.style_of(estimate.name, estimate.unit, estimate.conditions.get("statistic", ""))
     if estimate.name.endswith(DIFFERENCE):
         return "points" if estimate.unit == "share" and in_percent(estimate.name.removesuffix(DIFFERENCE)) else "gap"
     if estimate.name in _GAPS and estimate.unit == "share":
@@ -290,7 +295,7 @@ def _style(estimate: Estimate) -> Style:
     return _LABELS[estimate.name][1] if estimate.name in _LABELS else _UNITS.get(estimate.unit, "plain")
 
 
-def _signed(text: str, style: Style) -> str:
-    """A difference above nought carries a plus."""
+def _signed(text: str, style: Style, estimate: Estimate) -> str:
+    """A difference above nought carries a plus, unless it cannot be below nought, as the gap between the best and the worst group."""
     positive = style in ("points", "gap") and not text.startswith(MINUS) and any(digit in text for digit in "123456789")
-    return f"+{text}" if positive else text
+    return f"+{text}" if positive and not names.unsigned(estimate) else text

@@ -14,6 +14,8 @@ from holdfast.report.extraction.reading import planted
 from holdfast.report.extraction.reading import shown as of_secrets
 from holdfast.report.extraction.rounds import shown as of_gradients
 from holdfast.report.extraction.secrets import extraction
+from holdfast.report.fairness.reading import shown as of_fairness
+from holdfast.report.fairness.section import fairness
 from holdfast.report.federation.reading import runs as federated
 from holdfast.report.federation.reading import shown as of_federation
 from holdfast.report.federation.section import federation
@@ -36,7 +38,7 @@ _ABSENT = {
 
 def sections(document: Document) -> list[Section]:
     """Every part of the page, in order."""
-    asked = (extraction(document), gradients(document), federation(document), others(document))
+    asked = (extraction(document), gradients(document), federation(document), fairness(document), others(document))
     found = [training(document), leakage(document), *(part for part in asked if part is not None)]
     return [*found, *absent([part.title for part in found]), limits(document), reproduction(document)]
 
@@ -69,7 +71,7 @@ def others(document: Document) -> Section | None:
     """Whatever was measured that no other part shows; nothing is left out in silence."""
     known = {*scores(document), *beside(document), *_PROMISE, *QUANTITIES}
     secrets = bool(planted(document))  # without any, no part speaks of them
-    tests = (of_gradients, of_federation(document), *([of_secrets] if secrets else []))
+    tests = (of_gradients, of_fairness, of_federation(document), *([of_secrets] if secrets else []))
     extra = [one for one in document.evidence.estimates if one.name not in known and not any(test(one) for test in tests)]
     if not extra:
         return None
@@ -248,7 +250,7 @@ def _named(document: Document, name: str) -> Cell:
 
 
 def _all(document: Document, quantity: str) -> list[Estimate]:
-    return [estimate for estimate in document.evidence.estimates if estimate.name == quantity]
+    return [one for one in document.evidence.estimates if one.name == quantity and not of_fairness(one)]
 
 
 def _worst(document: Document, quantity: str) -> list[Estimate]:

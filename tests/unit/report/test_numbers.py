@@ -84,7 +84,7 @@ def test_labels_are_the_same_everywhere():
     tpr = estimate(0.1, name="tpr_at_fpr", conditions={"fpr": 0.001})
     assert numbers.label(tpr) == "TPR at 0.1% FPR"
     assert numbers.label(estimate(0.1)) == numbers.label_of("intent_accuracy") == "Intent accuracy"
-    assert numbers.label_of("weat_effect_size") == "Weat effect size"
+    assert numbers.label_of("weat_effect_size") == "WEAT effect size"
 
 
 def test_a_sign_and_its_value_stay_on_one_line():
