@@ -20,6 +20,7 @@ CATALOG: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "classification": "holdfast.tasks:Classification",
                 "tagging": "holdfast.tasks:Tagging",
                 "language-model": "holdfast.tasks:LanguageModel",
+                "masked-language-model": "holdfast.tasks:MaskedLanguageModel",
                 "reply-prediction": "holdfast.tasks:ReplyPrediction",
             }
         ),

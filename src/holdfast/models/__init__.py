@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from holdfast.models.crf import Transitions
     from holdfast.models.features import Encoded, Features, Featuriser, Labels, Logits, ModelSettings, Precomputing
     from holdfast.models.hub import Hub
+    from holdfast.models.masked import MaskedEncoder
     from holdfast.models.registry import LoadedModel, describe, load, save, settings
     from holdfast.models.transformer import Transformer
 
@@ -27,6 +28,7 @@ __all__ = [
     "Labels",
     "LoadedModel",
     "Logits",
+    "MaskedEncoder",
     "ModelSettings",
     "Precomputing",
     "Transformer",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {"Bag": "bag", "BiLSTM": "bilstm", "Hub": "hub", "Transformer": "transformer", "Transitions": "crf"}
+_HOMES["MaskedEncoder"] = "masked"
 _HOMES |= dict.fromkeys(["Decoder", "LSTMLanguageModel"], "causal")
 _HOMES |= dict.fromkeys(["Encoded", "Features", "Featuriser", "Labels", "Logits", "ModelSettings", "Precomputing"], "features")
 _HOMES |= dict.fromkeys(["LoadedModel", "describe", "load", "save", "settings"], "registry")

@@ -24,6 +24,7 @@ KINDS = {
     "hub": "hub:Hub",
     "lstm-lm": "causal:LSTMLanguageModel",
     "decoder": "causal:Decoder",
+    "encoder-mlm": "masked:MaskedEncoder",
 }
 """The names of models, and where their settings live."""
 
@@ -50,7 +51,8 @@ def settings(name: str | ModelSettings, options: Mapping[str, Any] | None = None
     """Makes the settings of a model from its name, or changes settings that are there.
 
     Args:
-        name: "bag", "bilstm", "transformer", "lstm-lm", "decoder", "hub:FOLDER", "hub:minilm" or "hub:owner/name"; or a settings object.
+        name: "bag", "bilstm", "transformer", "lstm-lm", "decoder", "encoder-mlm", "hub:FOLDER", "hub:minilm" or
+            "hub:owner/name"; or a settings object.
         options: Fields of those settings, such as ``{"hidden": 64}``.
 
     Raises:

@@ -3,6 +3,7 @@
 from holdfast.tasks.classification import Classification
 from holdfast.tasks.intent_slot import IntentSlot
 from holdfast.tasks.language_model import LanguageModel
+from holdfast.tasks.masked_language_model import MaskedLanguageModel
 from holdfast.tasks.reply_prediction import ReplyPrediction
 from holdfast.tasks.tagging import Tagging
 from holdfast.tasks.task import (
@@ -22,6 +23,7 @@ __all__ = [
     "EncodedDataset",
     "IntentSlot",
     "LanguageModel",
+    "MaskedLanguageModel",
     "NextWords",
     "Prediction",
     "ReplyPrediction",
