@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import field_validator
 
 from holdfast import catalog
-from holdfast.core.errors import HoldfastError, StudyError
+from holdfast.core.errors import HoldfastError, InputError, StudyError
 from holdfast.fairness.inference import Inference
 from holdfast.fairness.metric import Metric
 from holdfast.models.checks import known_options
@@ -26,8 +26,8 @@ class MetricTable(Open):
 
     Args:
         name: Of the catalog, or a dotted path.
-        vectors: A file of word vectors to look at in the place of the run's own, for metrics of vectors.
-        pooling: How a model's states become the vector of a word or sentence, for metrics of vectors and encoders.
+        vectors: A file of word vectors to look at in the place of the run's own, for metrics of vectors; to others an option like any.
+        pooling: How a model's states become the vector of a word, for metrics of vectors; to others an option like any.
     """
 
     name: str
@@ -46,8 +46,15 @@ class MetricTable(Open):
             InputError: For an unknown metric or option, or what the metric refuses.
         """
         kind = catalog.resolve("metric", self.name)
-        known_options(self.name, kind, self.options)
-        metric: Metric = kind(**{key: as_declared(kind, key, value) for key, value in self.options.items()})
+        own = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(kind)}
+        given = self.options | {key: value for key in ("vectors", "pooling") if key in own and (value := getattr(self, key)) is not None}
+        known_options(self.name, kind, given)
+        absent = [key for key, needed in own.items() if needed and key not in given]
+        if absent:
+            raise InputError(
+                f"{self.name}: the option {absent[0]!r} has no default; give it, as in {{ name = {self.name!r}, {absent[0]} = ... }}"
+            )
+        metric: Metric = kind(**{key: as_declared(kind, key, value) for key, value in given.items()})
         return metric
 
 
