@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from holdfast import audit as audit
     from holdfast import data as data
+    from holdfast import fairness as fairness
     from holdfast import federated as federated
     from holdfast import models as models
     from holdfast import privacy as privacy
@@ -55,7 +56,7 @@ _FACE = {  # name -> where it lives; imported when first asked for, so that `imp
     "train": "holdfast.training",
     "write_report": "holdfast.report",
 }
-_ROOMS = ("audit", "data", "federated", "models", "privacy", "tasks")
+_ROOMS = ("audit", "data", "fairness", "federated", "models", "privacy", "tasks")
 
 __all__ = [*_FACE, *_ROOMS]
 

@@ -8,7 +8,7 @@ import holdfast
 PUBLIC = {
     *("Curve", "DataSplits", "Dataset", "Estimate", "Evidence", "FittedModel", "HoldfastError", "PrivacyClaim", "RunRecord"),
     *("TrainingSettings", "Verdict", "load_data", "read_plan", "run_study", "train", "write_report"),
-    *("audit", "data", "federated", "models", "privacy", "tasks"),
+    *("audit", "data", "fairness", "federated", "models", "privacy", "tasks"),
 }
 
 
