@@ -78,5 +78,5 @@ def run_metrics(args: argparse.Namespace) -> int:
     if args.json:
         output.document({"metrics": cards})
     else:
-        output.lines(*(groups.card(cards[0]) if args.name else [groups.listing(cards)]))
+        output.lines(groups.card(cards[0]) if args.name else groups.listing(cards))
     return 0

@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.cli.terminal import output
 from holdfast.core.evidence import Estimate, Evidence
 
-_TELLING = ("of", "category", "condition", "attribute", "class", "variant", "statistic")
+_TELLING = ("of", "category", "condition", "attribute", "class", "kind", "direction", "written_by", "variant", "statistic")
 """Conditions that tell two figures of one name apart, in the order in which they are shown."""
 
 
