@@ -12,6 +12,7 @@ import pytest
 
 from holdfast.core.evidence import Evidence
 from holdfast.data.assistant import AssistantSettings, clean_labels, generate
+from holdfast.data.dataset import Dataset
 from holdfast.data.load import load_data
 from holdfast.fairness.groups import AccuracyParity, EqualOpportunity
 from holdfast.fairness.inference import Inference, Units
@@ -20,12 +21,18 @@ from holdfast.fairness.predictions import Groups, Predictions
 SEEDS = 60
 ENOUGH = 0.95 - 2 * math.sqrt(0.95 * 0.05 / SEEDS)
 RULES = Inference(replicates=400, permutations=400)
-SIZES = {"train": 1, "validation": 1, "test": 1500, "users": 300}
+SIZES = {"train": 1, "validation": 1, "test": 800, "users": 160}
+
+
+@functools.cache
+def corpus(settings: AssistantSettings) -> tuple[Dataset, list[str]]:
+    """The test part and the intent that each utterance was made from; both attributes are measured on the same."""
+    return generate(settings).test, clean_labels(settings)["test"]
 
 
 def oracle(settings: AssistantSettings, attribute: str) -> Predictions:
     """The oracle's answers to the test part, against labels that carry noise."""
-    data, clean = generate(settings).test, clean_labels(settings)["test"]
+    data, clean = corpus(settings)
     return Predictions.of_names(
         data.labels(),
         clean,

@@ -30,6 +30,8 @@ SIDES = {
 }
 """Which rows each area sets against which."""
 OF_AUC = AREAS[:3]
+NO_GAP = "areas are no differences between groups, of which the margin is"
+"""Why no area has a verdict."""
 AUC_UNIT, GAP_UNIT = "area", "area minus 1/2"
 
 
@@ -202,7 +204,8 @@ class AreaTeller:
             f"how often the scores of {SIDES[area][0]} lie above those of {SIDES[area][1]}, ties count half{'' if auc else ', minus 1/2'}"
         )
         about = {"group": name, "class": areas.view.label}
-        return self.teller.tell(area, measured, method=method, direction=direction, unit=AUC_UNIT if auc else GAP_UNIT, conditions=about)
+        unit = AUC_UNIT if auc else GAP_UNIT
+        return self.teller.tell(area, measured, method=method, direction=direction, unit=unit, conditions=about, unjudged=NO_GAP)
 
     def _units(self, place: int) -> int:
         units = self.teller.predictions.units
@@ -212,7 +215,8 @@ class AreaTeller:
         value = float(areas.seen.overall[0])
         measured = _single(value, areas.drawn.overall, self.teller, level=self.teller.inference.level)
         about = {"statistic": "all rows", "class": areas.view.label}
-        return self.teller.tell("overall_auc", measured, method="area of all rows, of a group or not", unit=AUC_UNIT, conditions=about)
+        method = "area of all rows, of a group or not"
+        return self.teller.tell("overall_auc", measured, method=method, unit=AUC_UNIT, conditions=about, unjudged=NO_GAP)
 
     def summaries(self, *, final: bool) -> list[Estimate]:
         """Generalised mean and worst group of each kind of area, over classes where there are several."""
@@ -231,7 +235,7 @@ class AreaTeller:
         missing = any(gap.alone.value is None for gap in every)
         gaps = Gaps(every=tuple(every), partial=tuple(partial) if missing else (), kind="ratio")
         method = "over groups, of areas under ROC curves" if area else "a quarter each: area of all rows and the three generalised means"
-        return self.teller.gaps(self.summary, gaps, method=method, statistic=statistic, variant=area, unit=AUC_UNIT)
+        return self.teller.gaps(self.summary, gaps, method=method, statistic=statistic, variant=area, unit=AUC_UNIT, unjudged=NO_GAP)
 
     def _summary(self, areas: Areas, area: str, *, worst: bool, leave_out: bool) -> Gap:
         values, drawn = areas.seen.by_group[area][0], areas.drawn.by_group[area]

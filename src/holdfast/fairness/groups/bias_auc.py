@@ -44,6 +44,7 @@ class UnintendedBiasAUC:
     final: bool = False
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = False
     card: ClassVar[MetricCard] = MetricCard(
         name="unintended-bias-auc",
         title="Unintended bias AUCs (subgroup, BPSN, BNSP) and average equality gaps (Borkan et al. 2019)",
@@ -56,9 +57,9 @@ class UnintendedBiasAUC:
         ideal=1.0,
         direction="higher is better",
         criticism=(
-            "It looks at no threshold, and users meet decisions (Borkan et al. 2019 say so themselves).",
-            "What counts as background is a choice that changes the result (Czarnowska, Vyas and Shah 2021).",
-            "An area averages over thresholds that nobody uses: equal areas need not mean equal treatment (Kwegyir-Aggrey et al. 2023).",
+            "It looks at no threshold, by design, while users meet decisions (Borkan et al. 2019 call it threshold agnostic).",
+            "What metrics of this kind say differs by their parameters, such as what groups are compared with (Czarnowska et al. 2021).",
+            "Comparing models by areas leaves open questions of thresholds, class balance and doubt (Kwegyir-Aggrey et al. 2023).",
         ),
         harms="A low BPSN area: harmless texts that mention the group are ranked among attacks, and the group is silenced.",
         reference="Borkan, Dixon, Sorensen, Thain and Vasserman 2019, Nuanced metrics for measuring unintended bias",
@@ -101,6 +102,7 @@ class HateXplainBias:
     power: float = -5.0
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = False
     card: ClassVar[MetricCard] = MetricCard(
         name="hatexplain-bias",
         title="HateXplain bias: generalised means of subgroup, BPSN and BNSP AUC (Mathew et al. 2021)",
@@ -114,8 +116,8 @@ class HateXplainBias:
         direction="higher is better",
         criticism=(
             "One number for many communities hides which one is served badly (Borkan et al. 2019 show them side by side).",
-            "Communities are named by annotators who are not of them, and disagree (Davani, Diaz and Prabhakaran 2022; Sap et al. 2022).",
-            "Groups by target leave out who wrote the text, where dialects are flagged wrongly (Sap, Card, Gabriel, Choi and Smith 2019).",
+            "Annotators of hate speech may disagree systematically, which a majority vote hides (Davani, Diaz and Prabhakaran 2022).",
+            "Groups by target leave out who wrote the text: tweets in African American English are flagged more often (Sap et al. 2019).",
         ),
         harms="Harmless posts about a community are ranked among attacks on it, and attacks on it are overlooked.",
         reference="Mathew, Saha, Yimam, Biemann, Goyal and Mukherjee 2021, HateXplain; Borkan et al. 2019",

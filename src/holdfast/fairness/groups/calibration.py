@@ -15,7 +15,7 @@ from holdfast.core.evidence import Condition, Estimate, Evidence
 from holdfast.fairness.cards import MetricCard
 from holdfast.fairness.groups.gaps import Gap, Gaps, norm_interval, sized
 from holdfast.fairness.groups.rates import View, demand_disjoint, demand_rows, demand_scores, views
-from holdfast.fairness.groups.telling import NOTES, Teller
+from holdfast.fairness.groups.telling import NOTES, OF_ONE_GROUP, Teller
 from holdfast.fairness.inference import Inference, Measured, Units, gap_measured, max_t_band, ratio_replicates
 from holdfast.fairness.metric import Needs
 from holdfast.fairness.predictions import Predictions
@@ -93,6 +93,7 @@ class Calibration:
     bins: int = 10
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = True
     card: ClassVar[MetricCard] = MetricCard(
         name="calibration",
         title="Calibration by group (expected calibration error, calibration in the large)",
@@ -105,10 +106,10 @@ class Calibration:
         ideal=0.0,
         direction="lower is better",
         criticism=(
-            "Scores can be calibrated in every group while error rates differ widely (Kleinberg, Mullainathan and Raghavan 2017; "
-            "Pleiss, Raghavan, Wu, Kleinberg and Weinberger 2017).",
+            "Where base rates differ, calibration in every group and equal error rates cannot both hold, save in special cases "
+            "(Kleinberg, Mullainathan and Raghavan 2017; Pleiss, Raghavan, Wu, Kleinberg and Weinberger 2017).",
             "The error hangs on how many bins there are, and noise makes it positive (Kumar, Liang and Ma 2019; Roelofs et al. 2022).",
-            "Calibration on average does not rule out that a group is treated unfairly on purpose (Corbett-Davies and Goel 2018).",
+            "Calibration, though desirable, does not guarantee equitable decisions (Corbett-Davies and Goel 2018).",
             "What holds for groups need not hold for their subgroups (Hebert-Johnson, Kim, Reingold and Rothblum 2018).",
         ),
         harms="Where scores of a group are too high or too low, every decision that rests on them errs against it in one direction.",
@@ -141,7 +142,8 @@ class Calibration:
             missing = any(gap.alone.value is None for gap in every)
             summed = Gaps(every=every, partial=partial if missing else (), kind="difference")
             method = "expected calibration error of the group that has the largest"
-            worst += teller.gaps("calibration_error", summed, method=method, statistic="worst group", variant=variant)
+            why, worst_group = OF_ONE_GROUP, "worst group"
+            worst += teller.gaps("calibration_error", summed, method=method, statistic=worst_group, variant=variant, unjudged=why)
         return Evidence(estimates=(*large.summary, *worst, *rows, *large.rows), notes=NOTES)
 
 

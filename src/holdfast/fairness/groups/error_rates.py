@@ -29,6 +29,7 @@ OWN_NOTES = (
     "The sum grows with the number of groups, and noise alone makes it positive: read it beside `at_parity`, what it would be on average "
     "if all groups had the error rates of everybody.",
 )
+OF_A_SUM = "a sum grows with the number of groups, and the margin is of one difference; the mean has a verdict"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class ErrorRateEquality:
     threshold: float | Literal["decisions", "equal error rate"] = "decisions"
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = False
     card: ClassVar[MetricCard] = MetricCard(
         name="error-rate-equality",
         title="Error rate equality differences (FPED and FNED, Dixon et al. 2018)",
@@ -110,9 +112,9 @@ class ErrorRateEquality:
         ideal=0.0,
         direction="lower is better",
         criticism=(
-            "It hangs on one threshold, and a threshold that suits one group need not suit another (Borkan et al. 2019).",
-            "A sum over groups hides which group is hurt, and in which direction (Borkan et al. 2019).",
-            "What counts as background is a choice that changes the result (Czarnowska, Vyas and Shah 2021).",
+            "It hangs on one threshold; four of its authors later put forward measures that need none (Borkan et al. 2019).",
+            "A sum of absolute differences hides which group is hurt, and in which direction (by its definition, Dixon et al. 2018).",
+            "What metrics of this kind say differs by their parameters, such as what groups are compared with (Czarnowska et al. 2021).",
         ),
         harms="Groups whose harmless texts are flagged more often are silenced; those for whom attacks are missed are left exposed.",
         reference="Dixon, Li, Sorensen, Thain and Vasserman 2018, Measuring and mitigating unintended bias in text classification",
@@ -147,7 +149,7 @@ class ErrorRateEquality:
             for column in range(len(NAMES)):
                 for statistic in STATISTICS:
                     distances = drawn[:, column] - of_all[:, column, None]
-                    pair = _pair(table, distances, column, statistic, levels=(inference.level, strict.level), more=told)
+                    pair = _pair(table, distances, column, statistic, rules=(inference, strict), more=told)
                     found.setdefault((column, statistic), []).append(pair)
         teller = Teller.of(self.card, subject, inference=inference, predictions=given)
         sums = [e for (column, statistic), pairs in found.items() for e in _told(teller, tuple(NAMES.values())[column], statistic, pairs)]
@@ -180,14 +182,14 @@ def _pair(
     column: int,
     statistic: str,
     *,
-    levels: tuple[float, float],
+    rules: tuple[Inference, Inference],
     more: Mapping[str, Condition],
 ) -> tuple[Gap, Gap]:
     """The distance over all groups, missing where one has no rate, and over the groups that have a rate."""
     count = len(table.groups.names)
     known = np.flatnonzero(np.isfinite(table.values[column]))
-    return _distance(table, drawn_RG, column, statistic, kept=np.arange(count), levels=levels, more=more), _distance(
-        table, drawn_RG, column, statistic, kept=known, levels=levels, more=more
+    return _distance(table, drawn_RG, column, statistic, kept=np.arange(count), rules=rules, more=more), _distance(
+        table, drawn_RG, column, statistic, kept=known, rules=rules, more=more
     )
 
 
@@ -198,7 +200,7 @@ def _distance(
     statistic: str,
     *,
     kept: NDArray[np.int64],
-    levels: tuple[float, float],
+    rules: tuple[Inference, Inference],
     more: Mapping[str, Condition],
 ) -> Gap:
     """One sum or mean of distances, with intervals at both levels."""
@@ -213,9 +215,10 @@ def _distance(
         return Gap(alone=missing, shared=missing, label=label, left_out=left_out, more=more)
     summed = statistic == STATISTICS[0]
     weights = np.full(len(kept), 1.0 if summed else 1 / len(kept))
-    norms = [norm_interval(difference.distances_G, drawn_RG[:, kept], weights_P=weights, level=level) for level in levels]
+    norms = [norm_interval(difference.distances_G, drawn_RG[:, kept], weights_P=weights, level=rule.level) for rule in rules]
     value = difference.total if summed else difference.mean
-    alone, shared = (sized(norm, value, about, test="all groups have the rate of everybody, length of the error") for norm in norms)
+    margin, test = None if summed else rules[0].margin, "all groups have the rate of everybody, length of the error"
+    alone, shared = (sized(norm, value, about, test=test, margin=margin) for norm in norms)
     worst = names[int(kept[int(np.argmin(difference.distances_G))])]  # its rate lies highest above that of everybody
     at_parity: dict[str, Condition] = {} if norms[0] is None else {"at_parity": norms[0].at_parity}
     return Gap(alone=alone, shared=shared, label=label, worst=worst, left_out=left_out, more={**more, **at_parity})
@@ -226,4 +229,5 @@ def _told(teller: Teller, name: str, statistic: str, pairs: list[tuple[Gap, Gap]
     partial = known if any(gap.alone.value is None for gap in every) else ()
     unit = "sum of shares" if statistic == STATISTICS[0] else "share"
     method = "distances of group rates to the rate of all rows"
-    return teller.gaps(name, Gaps(every=every, partial=partial, kind="difference"), method=method, statistic=statistic, unit=unit)
+    gaps = Gaps(every=every, partial=partial, kind="difference")
+    return teller.gaps(name, gaps, method=method, statistic=statistic, unit=unit, unjudged=OF_A_SUM)

@@ -146,7 +146,8 @@ def _gaps(
 
 def label_test(table: RateTable, inference: Inference) -> str:
     """The permutation test of `RateTable.p_value` in words."""
-    return f"labels permuted by unit ({table.units.what}) among rows below the line, up to {inference.permutations} permutations"
+    how = f"among rows below the line, largest studentised difference, up to {inference.permutations} permutations"
+    return f"labels permuted by unit ({table.units.what}) {how}"
 
 
 def worst_of(gaps: Sequence[Gap], *, kind: Kind, inference: Inference) -> Combined:
@@ -191,7 +192,7 @@ def mean_of(gaps: Sequence[Gap], *, inference: Inference, kind: Kind = "differen
     Args:
         gaps: Of one kind.
         inference: Level and margin.
-        kind: Their kind. Only a difference has a verdict.
+        kind: Their kind. Only a difference has a verdict, and only where each of them has one.
     """
     absent = _absent(gaps)
     if absent:
@@ -208,7 +209,7 @@ def mean_of(gaps: Sequence[Gap], *, inference: Inference, kind: Kind = "differen
         p_value=min(1.0, min(p_values) * len(gaps)) if full else None,
         test=f"{gaps[0].alone.test}; smallest of {len(gaps)}, Bonferroni" if full else "",
         minimum_detectable=_end([gap.shared.minimum_detectable for gap in gaps], _mean),
-        verdict=None if inference.margin is None or kind == "ratio" else equivalence(low, high, margin=inference.margin),
+        verdict=_mean_verdict(gaps, (low, high), kind, inference),
         units=first.units,
         resampled=first.resampled,
         sizes=first.sizes if len(gaps) == 1 else {},
@@ -287,15 +288,21 @@ def norm_interval(gaps_P: Floats, replicates_RP: Floats, *, weights_P: Floats, l
     return NormResult(value, min(max(0.0, centre - reach), value), max(centre + reach, value), p_value, float(errors.mean()), method)
 
 
-def sized(norm: NormResult | None, value: float, about: Measured, *, test: str) -> Measured:
+def sized(norm: NormResult | None, value: float, about: Measured, *, test: str, margin: float | None = None) -> Measured:
     """Puts a length and its interval into what is known about it.
+
+    The verdict rests on both ends at the level itself: a length is further from the truth than its error is long with chance 1 - level
+    at most, to either side. That noise alone makes a length positive is in that error, so it makes none unfair.
 
     Args:
         norm: The length; None where its spread cannot be told.
         value: The length itself.
         about: Units and sizes.
         test: What the p-value is of.
+        margin: Up to which length is fair enough; None for no verdict.
     """
+    ends = (None, None) if norm is None else (norm.low, norm.high)
+    about = replace(about, verdict=None if margin is None else equivalence(*ends, margin=margin))
     if norm is None:
         return replace(about, value=value, interval="the spread cannot be told")
     return replace(about, value=norm.value, low=norm.low, high=norm.high, interval=norm.method, p_value=norm.p_value, test=test)
@@ -329,8 +336,14 @@ def _end(values: Sequence[float | None], choose: Callable[[list[float]], float])
     return choose(known) if len(known) == len(values) else None
 
 
+def _mean_verdict(gaps: Sequence[Gap], ends: tuple[float | None, float | None], kind: Kind, inference: Inference) -> str | None:
+    if inference.margin is None or kind == "ratio" or any(gap.shared.verdict is None for gap in gaps):
+        return None
+    return equivalence(*ends, margin=inference.margin)
+
+
 def _verdict(gaps: Sequence[Gap], kind: Kind, inference: Inference) -> str | None:
-    if inference.margin is None or kind == "ratio":
+    if inference.margin is None or kind == "ratio" or any(gap.shared.verdict is None for gap in gaps):
         return None
     if any(gap.shared.verdict == "unfair" for gap in gaps):
         return "unfair"

@@ -20,8 +20,12 @@ from holdfast.fairness.predictions import Predictions
 Floats = NDArray[np.float64]
 
 IMPOSSIBLE = (
-    "Cannot hold together with other notions where base rates differ, except for perfect predictions "
-    "(Chouldechova 2017; Kleinberg, Mullainathan and Raghavan 2017)."
+    "Where base rates differ, precision, true and false positive rates cannot all be equal, save in special cases such as perfect "
+    "prediction (Chouldechova 2017)."
+)
+APART = (
+    "Where base rates differ, it and equal error rates cannot both hold, unless decisions say nothing of the label "
+    "(Barocas, Hardt and Narayanan 2023)."
 )
 FRAGILE = "Equal averages of groups hide what happens to subgroups within them (Kearns, Neel, Roth and Wu 2018)."
 FROZEN = (
@@ -100,6 +104,7 @@ class DemographicParity:
     """Whether each group is given the positive decision, or each class, equally often."""
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = True
     card: ClassVar[MetricCard] = MetricCard(
         name="demographic-parity",
         title="Demographic parity (equal selection rates)",
@@ -114,7 +119,7 @@ class DemographicParity:
         criticism=(
             "Looks at no label, so that a lazy decision for one group can satisfy it (Dwork, Hardt, Pitassi, Reingold and Zemel 2012).",
             "Rules out the perfect predictor where base rates differ (Hardt, Price and Srebro 2016).",
-            IMPOSSIBLE,
+            APART,
             FROZEN,
             FRAGILE,
         ),
@@ -136,6 +141,7 @@ class EqualOpportunity:
     """Whether those who are truly positive are found equally often in each group."""
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = True
     card: ClassVar[MetricCard] = MetricCard(
         name="equal-opportunity",
         title="Equal opportunity (equal true positive rates)",
@@ -148,8 +154,8 @@ class EqualOpportunity:
         ideal=0.0,
         direction="lower is better",
         criticism=(
-            "Trusts the labels: where these are biased, so is the yardstick (Jacobs and Wallach 2021).",
-            "Says nothing of false positives, whose burden may be unequal (Hardt, Price and Srebro 2016).",
+            "Trusts the labels, which are measurements that may miss what they stand for (Jacobs and Wallach 2021).",
+            "Is a relaxation of equalised odds, which leaves out false positives (Hardt, Price and Srebro 2016).",
             "Rates at one threshold hang on how risk is spread within a group as well as on the rule (Corbett-Davies and Goel 2018).",
             IMPOSSIBLE,
             FRAGILE,
@@ -172,6 +178,7 @@ class PredictiveParity:
     """Whether a positive prediction is right equally often in each group."""
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = True
     card: ClassVar[MetricCard] = MetricCard(
         name="predictive-parity",
         title="Predictive parity (equal precision)",
@@ -184,9 +191,9 @@ class PredictiveParity:
         ideal=0.0,
         direction="lower is better",
         criticism=(
-            "Can hold while error rates differ widely, as in the dispute about COMPAS (Angwin, Larson, Mattu and Kirchner 2016).",
-            "Precision moves with the base rate alone, so that a gap need not come from the model (Chouldechova 2017).",
-            "Equal precision does not rule out redlining within groups (Corbett-Davies and Goel 2018).",
+            "Can hold while error rates differ, as in the dispute about COMPAS (Angwin et al. 2016; Chouldechova 2017).",
+            "At the same error rates precision moves with the base rate, so that a gap need not come from the model (Chouldechova 2017).",
+            "Even calibration, which asks for more, does not guarantee equitable decisions (Corbett-Davies and Goel 2018).",
             IMPOSSIBLE,
             FRAGILE,
         ),
@@ -208,6 +215,7 @@ class AccuracyParity:
     """Whether predictions are right equally often in each group, over all classes together."""
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = True
     card: ClassVar[MetricCard] = MetricCard(
         name="accuracy-parity",
         title="Accuracy parity (overall accuracy equality)",
@@ -221,7 +229,7 @@ class AccuracyParity:
         direction="lower is better",
         criticism=(
             "Counts a false positive and a false negative alike, which seldom cost the same (Berk et al. 2021).",
-            "A group may be served worse only because its labels are noisier or its classes harder (Chen, Johansson and Sontag 2018).",
+            "A gap may come from noise or from too little data in a group as well as from the model (Chen, Johansson and Sontag 2018).",
             FRAGILE,
         ),
         harms="A group with lower accuracy is served worse by the same product (quality of service).",
@@ -246,6 +254,7 @@ class EqualisedOdds:
     """
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = True
     card: ClassVar[MetricCard] = MetricCard(
         name="equalised-odds",
         title="Equalised odds (equal true and false positive rates)",
@@ -258,8 +267,8 @@ class EqualisedOdds:
         ideal=0.0,
         direction="lower is better",
         criticism=(
-            "Trusts the labels: where these are biased, so is the yardstick (Jacobs and Wallach 2021).",
-            "To satisfy it by thresholds of each group the better classifier is spoilt at random "
+            "Trusts the labels, which are measurements that may miss what they stand for (Jacobs and Wallach 2021).",
+            "Correcting a finished predictor until it holds can be far from the best that is possible "
             "(Woodworth, Gunasekar, Ohannessian and Srebro 2017).",
             "Rates at one threshold hang on how risk is spread within a group as well as on the rule (Corbett-Davies and Goel 2018).",
             IMPOSSIBLE,

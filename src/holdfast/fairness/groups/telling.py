@@ -14,6 +14,7 @@ from holdfast.fairness.cards import MetricCard
 from holdfast.fairness.groups.gaps import Combined, Gap, Gaps, mean_of, worst_of
 from holdfast.fairness.groups.rates import RateTable
 from holdfast.fairness.inference import Inference, Measured, holm
+from holdfast.fairness.inference.measured import OF_DIFFERENCES
 from holdfast.fairness.predictions import Predictions
 
 Floats = NDArray[np.float64]
@@ -25,6 +26,8 @@ NOTES = (
     "Labels are taken for right; where they are wrong more often in one group, the gap measures the labels too.",
 )
 """What rates by group cannot show."""
+OF_ONE_GROUP = "it is of one group, and the margin is of differences between groups"
+"""Why a row has no verdict where a margin was given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +75,11 @@ class Teller:
         direction: Direction | None = None,
         unit: str | None = None,
         conditions: Mapping[str, Condition | None] | None = None,
+        unjudged: str = OF_ONE_GROUP,
     ) -> Estimate:
-        """One estimate; conditions that are None or "" are left out."""
+        """One estimate; conditions that are None or "" are left out. `unjudged` says why it has no verdict, where it might have one."""
+        if self.inference.margin is not None and measured.verdict is None:
+            measured = replace(measured, unjudged=measured.unjudged or ("there is no value" if measured.value is None else unjudged))
         more = {key: value for key, value in (conditions or {}).items() if value is not None and value != ""}
         return measured.estimate(
             name,
@@ -124,7 +130,15 @@ class Teller:
         return f"max-T over {count} numbers, {self.inference.replicates} bootstrap replicates of {self.predictions.units.what}"
 
     def gaps(
-        self, name: str, gaps: Gaps, *, method: str, variant: str | None = None, statistic: str | None = None, unit: str | None = None
+        self,
+        name: str,
+        gaps: Gaps,
+        *,
+        method: str,
+        variant: str | None = None,
+        statistic: str | None = None,
+        unit: str | None = None,
+        unjudged: str = OF_DIFFERENCES,
     ) -> list[Estimate]:
         """The summary of gaps: the worst over classes, the macro mean, and each class by itself.
 
@@ -141,9 +155,8 @@ class Teller:
                 "left out": left_out,
             }
             direction: Direction = "lower is better" if gaps.kind == "difference" else "higher is better"
-            told.append(
-                self.tell(name, found.measured, method=method, unit=unit, direction=direction, conditions={**about, **found.more, **more})
-            )
+            about |= {**found.more, **more}
+            told.append(self.tell(name, found.measured, method=method, unit=unit, direction=direction, conditions=about, unjudged=unjudged))
 
         known = tuple(gap for gap in gaps.partial if gap.alone.value is not None)
         for kept in (gaps.every, known) if known else (gaps.every,):

@@ -15,7 +15,7 @@ from holdfast.fairness.cards import MetricCard
 from holdfast.fairness.groups.gaps import norm_interval, sized
 from holdfast.fairness.groups.rates import RateTable, class_views, demand_disjoint, demand_rows
 from holdfast.fairness.groups.telling import NOTES, Teller
-from holdfast.fairness.inference import Inference, Measured, cohen_h, holm, max_t_band, ratio_replicates
+from holdfast.fairness.inference import Band, Fairness, Inference, Measured, cohen_h, equivalence, holm, max_t_band, ratio_replicates
 from holdfast.fairness.metric import Needs
 from holdfast.fairness.predictions import Groups, Predictions
 
@@ -108,6 +108,7 @@ class TPRGap:
     second: str = ""
 
     needs: ClassVar[Needs] = "predictions"
+    groups_apart: ClassVar[bool] = True
     card: ClassVar[MetricCard] = MetricCard(
         name="tpr-gap",
         title="True positive rate gap by class, as for occupations in biographies (De-Arteaga et al. 2019)",
@@ -121,9 +122,8 @@ class TPRGap:
         direction="lower is better",
         criticism=(
             "Two groups only: in biographies gender was read off pronouns, which leaves out everybody else (De-Arteaga et al. 2019).",
-            "The root mean square hides the direction; other summaries of the same gaps disagree with it (Orgad and Belinkov 2022).",
-            "A classifier whose gaps go along with shares compounds imbalance even where the mean gap is small (De-Arteaga et al. 2019).",
-            "Code in circulation passes over classes in which nobody was found, the worst of all (notebook of Ravfogel et al. 2020).",
+            "The root mean square hides the direction, and what is found differs by the metric chosen (Orgad and Belinkov 2022).",
+            "One number hides whether gaps go along with shares, by which imbalance is compounded (De-Arteaga et al. 2019).",
         ),
         harms="People who are few in an occupation are less often recognised in it, so that imbalance grows (allocation).",
         reference="De-Arteaga et al. 2019, Bias in bios; Romanov et al. 2019; Ravfogel et al. 2020 (root mean square)",
@@ -190,7 +190,8 @@ def _root_mean_square(found: ClassGaps, gaps_RK: Floats, teller: Teller) -> Esti
     if len(found.defined):
         weights, level = np.full(len(found.defined), 1 / len(found.defined)), teller.inference.level
         norm = norm_interval(found.gaps_K[found.defined], gaps_RK[:, found.defined], weights_P=weights, level=level, power=2)
-        about = sized(norm, found.root_mean_square, about, test="no gap in any class, length of the error")
+        test, margin = "no gap in any class, length of the error", teller.inference.margin
+        about = sized(norm, found.root_mean_square, about, test=test, margin=margin)
         more = more if norm is None else {**more, "at_parity": norm.at_parity}
     method = "root mean square over classes of the true positive rate of the first group minus that of the second"
     return teller.tell("true_positive_rate_gap", about, method=method, conditions={"statistic": "root mean square", **more})
@@ -200,7 +201,7 @@ def _correlation(found: ClassGaps, gaps_RK: Floats, shares_RK: Floats, teller: T
     about, more = _about(found)
     value, name = found.correlation, "true_positive_rate_gap_correlation"
     method = "Pearson correlation over classes of the gap with the share of the first group among the rows of the class"
-    more = {"statistic": "correlation", **more}
+    more, unjudged = {"statistic": "correlation", **more}, "a correlation is no difference, of which the margin is"
     if math.isnan(value):
         count = len(found.defined)
         why = f"{count} classes have a gap; a correlation needs {FEWEST_CLASSES}, and gaps and shares that vary"
@@ -215,38 +216,50 @@ def _correlation(found: ClassGaps, gaps_RK: Floats, shares_RK: Floats, teller: T
     )
     measured = Measured(value=value, low=low if sure else None, high=high if sure else None, interval=interval, units=about.units,
                         resampled=about.resampled, sizes=about.sizes)  # fmt: skip
-    return teller.tell(name, measured, method=method, direction="neither", unit="correlation", conditions=more)
+    return teller.tell(name, measured, method=method, direction="neither", unit="correlation", conditions=more, unjudged=unjudged)
 
 
 def _by_class(found: ClassGaps, gaps_RK: Floats, p_values: list[float | None], teller: Teller) -> list[Estimate]:
     """The gap of every class; intervals hold for all classes at once."""
-    table = found.table
-    band = max_t_band(found.gaps_K, gaps_RK, level=teller.inference.level, bounds=(-1.0, 1.0))
+    level = teller.inference.level
+    bands = [max_t_band(found.gaps_K, gaps_RK, level=at, bounds=(-1.0, 1.0)) for at in (level, max(2 * level - 1, 0.01))]
     adjusted = holm([math.nan if p_value is None else p_value for p_value in p_values])
     told = []
-    for place, (_, label) in enumerate(table.columns):
-        value, low, high = float(found.gaps_K[place]), float(band.low[place]), float(band.high[place])
-        sure = math.isfinite(low) and math.isfinite(high)
-        absent = [why for group in (0, 1) if (why := table.why_missing(place, group)) is not None]
-        measured = Measured(
-            value=None if absent else value,
-            low=low if sure else None,
-            high=high if sure else None,
-            interval=teller.simultaneous(len(table.columns)) if sure else "the spread cannot be told",
-            p_value=p_values[place],
-            test="" if p_values[place] is None else f"labels permuted by unit ({table.units.what}) within the class",
-            effect_size=None if absent else cohen_h(float(table.values[place, 0]), float(table.values[place, 1])),
-            effect="" if absent else "Cohen's h",
-            units=sum(table.independent(place, group) for group in (0, 1)),
-            resampled=table.units.what,
-            sizes={name: int(table.below[place, group]) for group, name in enumerate(table.groups.names)},
-            missing="; ".join(absent) or None,
-        )
+    for place, (_, label) in enumerate(found.table.columns):
         known: dict[str, Condition | None] = {"class": label}
         if math.isfinite(found.share_K[place]):
             known["share of the first group"] = float(found.share_K[place])
         if math.isfinite(adjusted[place]):
             known |= {"p_adjusted": float(adjusted[place]), "adjustment": f"Holm, {len(p_values)} classes"}
+        measured = _class_gap(found, place, bands, p_values[place], teller)
         method = "true positive rate of the first group minus that of the second"
         told.append(teller.tell("true_positive_rate_gap", measured, method=method, direction="neither", conditions=known))
     return told
+
+
+def _class_gap(found: ClassGaps, place: int, bands: list[Band], p_value: float | None, teller: Teller) -> Measured:
+    table, band, margin = found.table, bands[0], teller.inference.margin
+    low, high = float(band.low[place]), float(band.high[place])
+    sure = math.isfinite(low) and math.isfinite(high)
+    absent = [why for group in (0, 1) if (why := table.why_missing(place, group)) is not None]
+    return Measured(
+        value=None if absent else float(found.gaps_K[place]),
+        low=low if sure else None,
+        high=high if sure else None,
+        interval=teller.simultaneous(len(table.columns)) if sure else "the spread cannot be told",
+        p_value=p_value,
+        test="" if p_value is None else f"labels permuted by unit ({table.units.what}) within the class",
+        effect_size=None if absent else cohen_h(float(table.values[place, 0]), float(table.values[place, 1])),
+        effect="" if absent else "Cohen's h",
+        verdict=None if absent or margin is None else _class_verdict(place, bands, margin),
+        units=sum(table.independent(place, group) for group in (0, 1)),
+        resampled=table.units.what,
+        sizes={name: int(table.below[place, group]) for group, name in enumerate(table.groups.names)},
+        missing="; ".join(absent) or None,
+    )
+
+
+def _class_verdict(place: int, bands: list[Band], margin: float) -> Fairness:
+    """Unfair by the interval that is shown, fair by the shorter one of two one-sided tests."""
+    shown, shorter = (equivalence(float(band.low[place]), float(band.high[place]), margin=margin) for band in bands)
+    return shorter if shown != "unfair" and shorter == "fair within the margin" else shown

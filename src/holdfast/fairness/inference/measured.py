@@ -16,6 +16,8 @@ from holdfast.fairness.inference.settings import Inference
 from holdfast.fairness.inference.simultaneous import Kind, max_gap
 from holdfast.fairness.inference.verdicts import equivalence
 
+OF_DIFFERENCES = "the margin is of differences, and this is a ratio"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -36,6 +38,7 @@ class Measured:
         resampled: What those are, such as "users".
         sizes: How many rows each group has, by name.
         missing: Why there is no value.
+        unjudged: Why there is no verdict although a margin was given; "" where there is one, or no margin.
     """
 
     value: float | None
@@ -52,6 +55,7 @@ class Measured:
     resampled: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     missing: str | None = None
+    unjudged: str = ""
 
     def estimate(
         self,
@@ -100,6 +104,7 @@ class Measured:
             and math.isfinite(self.low)
             and math.isfinite(self.high)
         )
+        unjudged = f"; no verdict: {self.unjudged}" if self.unjudged and self.verdict is None else ""
         found = Interval(low=self.low, high=self.high, level=level, method=self.interval) if bounded else None  # type: ignore[arg-type]
         return Estimate(
             name=name,
@@ -110,7 +115,7 @@ class Measured:
             interval=found,
             n=self.units,
             conditions=told,
-            method=method if found or self.value is None or not self.interval else f"{method}; no interval: {self.interval}",
+            method=(method if found or self.value is None or not self.interval else f"{method}; no interval: {self.interval}") + unjudged,
             reference=reference,
             access="",
             missing=None if self.value is not None else (self.missing or "undefined on these data"),
@@ -173,8 +178,10 @@ def gap_measured(
     if math.isnan(gap.value):
         return Measured(value=None, missing=gap.method, units=units, resampled=resampled, sizes=about)
     own = None if math.isnan(gap.p_value) else gap.p_value
-    verdict = None
-    if inference.margin is not None and kind == "difference":
+    verdict, unjudged = None, ""
+    if inference.margin is not None and kind == "ratio":
+        unjudged = OF_DIFFERENCES
+    elif inference.margin is not None:
         wide = max_gap(values, replicates_RG, level=max(2 * inference.level - 1, 0.01), largest=largest)
         verdict = equivalence(gap.low, wide.high, margin=inference.margin)
     found = kind == "difference" and math.isfinite(gap.error)
@@ -192,4 +199,5 @@ def gap_measured(
         units=units,
         resampled=resampled,
         sizes=about,
+        unjudged=unjudged,
     )

@@ -77,6 +77,23 @@ class _Spread:
     pivots_RP: Floats
 
 
+def _quantiles(values_RP: Floats, shares: tuple[float, ...]) -> list[Floats]:
+    """`numpy.quantile` along the first axis, several times as fast: columns are sorted where they lie in one piece."""
+    ordered = np.sort(values_RP.T, axis=1)
+    found = []
+    for share in shares:
+        place = share * (ordered.shape[1] - 1)
+        below = int(place)
+        low, high = ordered[:, below], ordered[:, min(below + 1, ordered.shape[1] - 1)]
+        found.append(low + (high - low) * (place - below))
+    return found
+
+
+def _known_quantiles(values_RP: Floats, shares: tuple[float, ...]) -> list[Floats]:
+    """The same of the values that are known."""
+    return list(np.nanquantile(values_RP, shares, axis=0))
+
+
 def _spread(values_P: Floats, replicates_RP: Floats, *, level: float) -> _Spread:
     known = np.isfinite(replicates_RP)
     enough = (known.sum(0) >= max(FEWEST_REPLICATES, 0.5 * len(replicates_RP))) & np.isfinite(values_P)
@@ -86,10 +103,10 @@ def _spread(values_P: Floats, replicates_RP: Floats, *, level: float) -> _Spread
         return _Spread(place, scale, pivots)
     whole = bool(known.all())
     used = replicates_RP[:, enough] if whole else np.where(known, replicates_RP, np.nan)[:, enough]
-    quantile, mean = (np.quantile, np.mean) if whole else (np.nanquantile, np.nanmean)
-    middle = mean(np.clip(used, *quantile(used, [0.05, 0.95], axis=0)), axis=0)  # far tails, such as those of few units, count less
+    quantiles, mean = (_quantiles, np.mean) if whole else (_known_quantiles, np.nanmean)
+    middle = mean(np.clip(used, *quantiles(used, (0.05, 0.95))), axis=0)  # far tails, such as those of few units, count less
     away = np.abs(used - middle)
-    reach = quantile(away, level, axis=0) / special.ndtri((1 + level) / 2)
+    reach = quantiles(away, (level,))[0] / special.ndtri((1 + level) / 2)
     tiny = reach <= 1e-12 * np.maximum(np.abs(middle), 1e-300)
     reach = np.where(tiny, np.nan, reach)
     place[enough], scale[enough] = middle, reach

@@ -44,7 +44,7 @@ CARD = MetricCard(
     direction="neither",
     criticism=(
         "A name or a word that is rarer is more surprising whatever the sentence says, and the gap is not 0 then without any stereotype.",
-        "Barikeri et al. 2021 test the two sides as if they were independent; they are pairs, and are tested as pairs here.",
+        "The sentences of Barikeri et al. 2021 are pairs, which a test of two independent samples misses; they are tested as pairs here.",
         "Goldfarb-Tarrant et al. 2021 found no reliable correlation of intrinsic measures with what a system does.",
     ),
     harms="People of whom a model expects less: systems built on it rank, complete and accept texts about them worse.",

@@ -46,9 +46,9 @@ CARD = MetricCard(
     ideal=0.0,
     direction="neither",
     criticism=(
-        "Delobelle et al. 2022: templates, words and the treatment of words of several pieces decide the result.",
+        "Delobelle et al. 2022 found that such numbers depend highly on templates and on words.",
         "Goldfarb-Tarrant et al. 2021 found no reliable correlation of intrinsic measures with what a system does.",
-        "Cao et al. 2022 found that it does not follow what fine-tuned classifiers and generated text do.",
+        "Cao et al. 2022 found that it and metrics of what applications do need not correlate, over 19 models.",
         "Two lists of gendered English words encode a binary gender.",
     ),
     harms="People of the one group, whom a model does not expect in the professions or with the qualities of the list.",

@@ -70,6 +70,57 @@ def test_every_group_has_a_row_and_no_number_lacks_an_interval_without_a_reason(
 
 
 @every_metric
+def test_a_metric_says_whether_its_groups_must_share_no_member(metric, random_predictions, quick):
+    """A study asks before it trains; what is said must be what happens."""
+    shared = named(random_predictions(60, groups=2, overlapping=True))
+    assert not shared.groups.disjoint
+    if metric.groups_apart:
+        with pytest.raises(InputError, match="belong to more than one group"):
+            metric.measure(shared, subject="run", inference=quick)
+    else:
+        assert metric.measure(shared, subject="run", inference=quick).estimates
+    assert metric.groups_apart == ("share no member" in metric.card.groups)
+
+
+JUDGED = {
+    "demographic-parity": {"demographic_parity_difference"},
+    "equal-opportunity": {"equal_opportunity_difference"},
+    "equalised-odds": {"equalised_odds_difference"},
+    "predictive-parity": {"predictive_parity_difference"},
+    "accuracy-parity": {"accuracy_parity_difference"},
+    "calibration": {"calibration_in_the_large_difference"},
+    "error-rate-equality": {"false_positive_equality_difference", "false_negative_equality_difference"},
+    "unintended-bias-auc": set(),
+    "hatexplain-bias": set(),
+    "tpr-gap": {"true_positive_rate_gap"},
+}
+
+
+@every_metric
+@pytest.mark.parametrize("positive", [None, ("hatespeech",)], ids=["all classes", "one side"])
+def test_with_a_margin_every_number_has_a_verdict_or_the_reason_why_it_has_none(metric, positive, random_predictions, quick):
+    given = dataclasses.replace(named(random_predictions(150)), positive=positive)
+    plain = metric.measure(given, subject="run", inference=quick).estimates
+    assert not any("verdict" in one.conditions or "no verdict" in one.method for one in plain)
+    judged = metric.measure(given, subject="run", inference=dataclasses.replace(quick, margin=0.05)).estimates
+    assert all(("verdict" in one.conditions) != ("; no verdict: " in one.method) for one in judged)
+    assert {one.name for one in judged if "verdict" in one.conditions} == JUDGED[metric.card.name]
+    assert [one.value for one in judged] == [one.value for one in plain]
+    of_groups = [one for one in judged if "group" in one.conditions]
+    assert not any("verdict" in one.conditions for one in of_groups)
+
+
+@every_metric
+def test_without_a_value_there_is_no_verdict_and_that_is_the_reason(metric, random_predictions, quick):
+    given = named(random_predictions(150))
+    given.groups.members[:, :2] = False
+    evidence = metric.measure(given, subject="run", inference=dataclasses.replace(quick, margin=0.05))
+    missing = [one for one in evidence.estimates if one.value is None]
+    assert missing
+    assert all(one.method.endswith("; no verdict: there is no value") for one in missing)
+
+
+@every_metric
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_hardly_any_rows(metric, n, quick):
     members = np.zeros((n, 2), dtype=bool)

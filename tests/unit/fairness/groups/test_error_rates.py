@@ -1,5 +1,7 @@
 """Error rate equality differences: arithmetic, thresholds, groups that share members, missing rates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
@@ -11,6 +13,11 @@ from holdfast.fairness.groups.error_rates import equal_error_threshold, equality
 from holdfast.fairness.inference import Inference
 
 SUM, MEAN = "sum of absolute differences", "mean absolute difference"
+COUNTS = (  # group, truth, prediction, rows
+    *(("a", 1, 1, 30), ("a", 1, 0, 10), ("a", 0, 1, 5), ("a", 0, 0, 55)),
+    *(("b", 1, 1, 12), ("b", 1, 0, 18), ("b", 0, 1, 9), ("b", 0, 0, 21)),
+    *(("c", 1, 1, 7), ("c", 1, 0, 3), ("c", 0, 1, 0), ("c", 0, 0, 15)),
+)
 FPED, FNED = "false_positive_equality_difference", "false_negative_equality_difference"
 
 
@@ -35,6 +42,28 @@ def test_both_sums_of_known_counts(counted, quick, find):
         assert find(evidence, name, statistic=SUM).conditions["at_parity"] > 0
     assert find(evidence, "false_positive_rate", group="b").value == pytest.approx(0.3)
     assert Evidence.from_json(evidence.to_json()) == evidence
+
+
+@pytest.mark.parametrize(
+    ("margin", "times", "verdict"), [(0.01, 20, "unfair"), (0.3, 20, "fair within the margin"), (0.12, 1, "not enough data")]
+)
+def test_the_mean_has_a_verdict_and_the_sum_says_why_it_has_none(margin, times, verdict, counted, quick, find):
+    given = counted([(group, truth, pred, times * rows) for group, truth, pred, rows in COUNTS])
+    evidence = ErrorRateEquality().measure(given, subject="run", inference=replace(quick, margin=margin))
+    mean, total = (find(evidence, FPED, statistic=statistic) for statistic in (MEAN, SUM))
+    assert mean.conditions["verdict"] == verdict
+    assert "verdict" not in total.conditions
+    assert "no verdict: a sum grows with the number of groups" in total.method
+
+
+def test_over_classes_a_sum_has_no_verdict_either_and_the_mean_is_fair_only_where_all_are(random_predictions, quick, find):
+    rules = replace(quick, margin=0.05)
+    evidence = ErrorRateEquality().measure(random_predictions(), subject="run", inference=rules)
+    for classes in ("worst", "macro mean"):
+        assert "verdict" not in find(evidence, FNED, statistic=SUM, classes=classes).conditions
+        assert find(evidence, FNED, statistic=MEAN, classes=classes).conditions["verdict"] == "not enough data"
+    wide = ErrorRateEquality().measure(random_predictions(4000), subject="run", inference=replace(quick, margin=0.4))
+    assert find(wide, FNED, statistic=MEAN, classes="worst").conditions["verdict"] == "fair within the margin"
 
 
 def test_groups_may_share_members(random_predictions, quick, find):

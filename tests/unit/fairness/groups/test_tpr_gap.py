@@ -9,7 +9,7 @@ from holdfast.core.errors import InputError
 from holdfast.core.evidence import Evidence
 from holdfast.fairness.groups import TPRGap
 from holdfast.fairness.groups.tpr_gap import class_gaps
-from holdfast.fairness.inference import Units
+from holdfast.fairness.inference import Inference, Units
 from holdfast.fairness.predictions import Groups, Predictions
 
 BIOGRAPHIES = (  # class, group, rows, hits
@@ -32,6 +32,32 @@ def biographies(rows: tuple[tuple[str, str, int, int], ...] = BIOGRAPHIES) -> Pr
 
 GAPS = {"nurse": 0.9 - 0.5, "surgeon": 0.5 - 0.8, "poet": 0.0, "rapper": 0 - 0.25}
 SHARES = {"nurse": 0.9, "surgeon": 0.2, "poet": 0.5, "rapper": 0.1}
+
+
+def test_verdicts_of_classes_and_of_their_root_mean_square(find):
+    """Rates known to half a point or less, and one class of few rows."""
+    rows = (
+        *(
+            ("nurse", "female", 9000, 8100),
+            ("nurse", "male", 4500, 4025),
+            ("surgeon", "female", 9000, 4500),
+            ("surgeon", "male", 9000, 7200),
+        ),
+        *(("poet", "female", 12, 5), ("poet", "male", 12, 7), ("dancer", "female", 30, 21)),
+    )
+    evidence = TPRGap().measure(biographies(rows), subject="run", inference=Inference(replicates=200, permutations=100, margin=0.05))
+    expected = {"nurse": "fair within the margin", "surgeon": "unfair", "poet": "not enough data"}
+    for label, verdict in expected.items():
+        assert find(evidence, "true_positive_rate_gap", **{"class": label}).conditions["verdict"] == verdict
+    dancer = find(evidence, "true_positive_rate_gap", **{"class": "dancer"})
+    assert "verdict" not in dancer.conditions
+    assert "no verdict: there is no value" in dancer.method
+    whole = find(evidence, "true_positive_rate_gap", statistic="root mean square")
+    assert whole.value > 0.15  # and yet the class of few rows leaves it in doubt
+    assert whole.conditions["verdict"] == "not enough data"
+    sure = TPRGap().measure(biographies(rows[:4]), subject="run", inference=Inference(replicates=200, permutations=100, margin=0.05))
+    assert find(sure, "true_positive_rate_gap", statistic="root mean square").conditions["verdict"] == "unfair"
+    assert "a correlation is no difference" in find(evidence, "true_positive_rate_gap_correlation").method
 
 
 def test_gaps_of_known_counts(quick, find):

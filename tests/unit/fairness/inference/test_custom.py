@@ -11,13 +11,18 @@ from holdfast.core.randomness import Streams
 from holdfast.fairness.inference import Inference, Units, from_function, from_functions, from_metric_frame
 from holdfast.fairness.predictions import Groups
 
-INFERENCE = Inference(replicates=120)
+INFERENCE = Inference(replicates=100)
 RNG = Streams.from_seed(6).generator("custom")
 NAMES = RNG.choice(["a", "b", "c"], 300)
 GROUPS = Groups.of_values(list(NAMES), attribute="dialect", names=("a", "b", "c"))
 Y = RNG.integers(0, 2, 300)
 GUESS = np.where(RNG.random(300) < np.where(NAMES == "a", 0.6, 0.9), Y, 1 - Y)
 SCORE = GUESS + RNG.normal(0, 0.7, 300)
+
+
+def dice(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    """The F1 of scikit-learn, without its checks, which take a millisecond."""
+    return float(2 * (y_true & y_pred).sum() / (y_true.sum() + y_pred.sum()))
 
 
 def test_values_are_those_of_the_function_on_the_rows_of_each_group():
@@ -37,11 +42,11 @@ def test_a_mean_over_rows_costs_few_calls_and_agrees_with_calling_it_for_every_r
     fast = from_function(accuracy_score, Y, GUESS, groups=GROUPS, inference=Inference())
 
     def stubborn(y_true, y_pred):
-        return 0.0 if len(y_true) == 1 else accuracy_score(y_true, y_pred)  # no mean over rows
+        return 0.0 if len(y_true) == 1 else float((y_true == y_pred).mean())  # no mean over rows
 
-    slow = from_function(stubborn, Y, GUESS, groups=GROUPS, inference=INFERENCE)
+    slow = from_function(stubborn, Y, GUESS, groups=GROUPS, inference=Inference(replicates=300))
     assert fast.calls < 60
-    assert slow.calls > 480
+    assert slow.calls > 1200
     for name in "abc":
         assert fast.groups[name].value == slow.groups[name].value
         widths = [one.groups[name].high - one.groups[name].low for one in (fast, slow)]
@@ -50,9 +55,9 @@ def test_a_mean_over_rows_costs_few_calls_and_agrees_with_calling_it_for_every_r
 
 def test_a_function_that_only_looks_like_a_mean_is_not_taken_for_one():
     def worst_of_both(y_true, y_pred):
-        return min(accuracy_score(y_true[y_true == label], y_pred[y_true == label]) for label in np.unique(y_true))
+        return min(float((y_pred[y_true == label] == label).mean()) for label in np.unique(y_true))
 
-    assert from_function(worst_of_both, Y, GUESS, groups=GROUPS, inference=INFERENCE).calls > 480
+    assert from_function(worst_of_both, Y, GUESS, groups=GROUPS, inference=INFERENCE).calls > 400
 
 
 def test_perfect_groups_of_a_mean_still_have_an_interval():
@@ -108,9 +113,9 @@ def test_what_is_no_function_of_rows_is_refused():
 
 
 def test_a_dictionary_of_functions_gives_each_by_its_name_and_one_seed_one_result():
-    found = from_functions({"acc": accuracy_score, "f1": f1_score}, Y, GUESS, groups=GROUPS, inference=INFERENCE)
-    assert {name: one.name for name, one in found.items()} == {"acc": "acc", "f1": "f1"}
-    assert found["f1"].gap == from_function(f1_score, Y, GUESS, groups=GROUPS, inference=INFERENCE).gap
+    found = from_functions({"acc": accuracy_score, "dice": dice}, Y, GUESS, groups=GROUPS, inference=INFERENCE)
+    assert {name: one.name for name, one in found.items()} == {"acc": "acc", "dice": "dice"}
+    assert found["dice"].gap == from_function(dice, Y, GUESS, groups=GROUPS, inference=INFERENCE).gap
 
 
 class Series(dict):

@@ -86,4 +86,7 @@ def test_a_ratio_has_no_verdict_and_no_smallest_gap():
     found = gap([0.3, 0.5], kind="ratio", inference=Inference(margin=0.05))
     assert found.value == pytest.approx(0.6)
     assert (found.verdict, found.minimum_detectable) == (None, None)
+    told = {"subject": "run", "metric": "x", "unit": "share", "direction": "lower is better", "level": 0.95, "method": "m"}
+    assert found.estimate("x_ratio", **told).method == "m; no verdict: the margin is of differences, and this is a ratio"
+    assert gap([0.3, 0.5], kind="ratio").estimate("x_ratio", **told).method == "m"  # none was asked for
     assert found.low < 0.6 < found.high < 1

@@ -5,10 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.fairness.inference import Inference, Units, group_label_test, partition_test, rate_label_test, sign_flip_test
+from holdfast.fairness.inference.permutation import _null_hits
 
 MANY = Inference(permutations=20_000, exact_up_to=0)
 
@@ -118,9 +120,13 @@ def test_sign_flips_at_their_edges():
 
 
 def gap(hits: np.ndarray):
+    """The slow twin: each pair of groups by itself."""
+
     def statistic(members: np.ndarray) -> float:
-        rates = (hits.astype(float) @ members) / members.sum(0)
-        return float(rates.max() - rates.min())
+        sizes = members.sum(0)
+        rates = (hits.astype(float) @ members) / sizes
+        pairs = itertools.combinations(range(len(sizes)), 2)
+        return max(float(abs(rates[i] - rates[j]) / math.sqrt(1 / sizes[i] + 1 / sizes[j])) for i, j in pairs)
 
     return statistic
 
@@ -149,6 +155,26 @@ def test_the_fast_rate_test_agrees_with_labels_permuted_one_by_one(design):
     fast = rate_label_test(hits, members, units, inference=Inference(permutations=20_000), generator=generator())
     assert 0.001 < slow < 0.999
     assert fast == pytest.approx(slow, abs=0.035)
+
+
+def test_two_groups_of_single_rows_have_the_p_value_of_the_plain_difference():
+    """All permutations are tables of fixed margins: Fisher's, by the distance of the two rates."""
+    members, hits = np.eye(2, dtype=bool)[np.r_[np.zeros(30, int), np.ones(10, int)]], np.r_[np.arange(30) < 20, np.arange(10) < 3]
+    first = np.arange(13, 24)  # hits of the first group, of 23 in all
+    away = np.abs(first / 30 - (23 - first) / 10)
+    wanted = stats.hypergeom.pmf(first, 40, 23, 30)[away >= abs(20 / 30 - 3 / 10) - 1e-12].sum()
+    found = rate_label_test(hits, members, Units.rows(40), inference=Inference(permutations=100_000), generator=generator())
+    assert found == pytest.approx(wanted, abs=0.004)
+
+
+def test_a_handful_of_rows_does_not_hide_what_many_show():
+    """200 rows in each of two groups differ by .2; the third has 4 rows, whose rate is anything under permuted labels."""
+    members = np.eye(3, dtype=bool)[np.repeat([0, 1, 2], [200, 200, 4])]
+    hits = np.r_[np.arange(200) < 120, np.arange(200) < 80, np.arange(4) < 2]
+    given = {"inference": Inference(permutations=9999), "generator": generator()}
+    assert rate_label_test(hits, members, Units.rows(404), **given) < 0.001
+    above = _null_hits(hits, members, Units.rows(404), 9999, generator())[0]
+    assert np.mean(np.ptp(above / [200, 200, 4], axis=1) >= 0.2) > 0.5  # the plain difference sees nothing
 
 
 def test_units_exchange_labels_whole_or_within_themselves():

@@ -9,6 +9,7 @@ from scipy import stats
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.fairness.inference import estimable, max_gap, max_t_band, worst_group
+from holdfast.fairness.inference.simultaneous import _known_quantiles, _quantiles
 
 REPLICATES = 20000
 
@@ -208,3 +209,11 @@ def test_shapes_that_do_not_fit_are_refused(values, shape, level):
 def test_a_level_outside_its_range_is_refused():
     with pytest.raises(InputError, match=r"level 95 is outside \(0, 1\)"):
         max_gap([0.1, 0.2], np.zeros((100, 2)), level=95)
+
+
+@pytest.mark.parametrize("shape", [(50, 1), (101, 3), (400, 45)])
+def test_quick_quantiles_are_those_of_numpy(shape):
+    values = np.round(Streams.from_seed(5).generator("quantiles").normal(size=shape), 1)  # with ties
+    shares = (0.0, 0.05, 0.5, 0.95, 0.999, 1.0)
+    assert np.array(_quantiles(values, shares)) == pytest.approx(np.quantile(values, shares, axis=0), abs=1e-14)
+    assert np.array(_known_quantiles(values, shares)) == pytest.approx(np.quantile(values, shares, axis=0), abs=1e-14)

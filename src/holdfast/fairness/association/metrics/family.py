@@ -22,7 +22,7 @@ from holdfast.fairness.language.access import EncodingAccess, ReadsText
 INTRINSIC = (
     "Goldfarb-Tarrant et al. 2021 found no reliable correlation of intrinsic association with the fairness of applications; do not "
     "decide on a model by it.",
-    "Delobelle et al. 2022: the choice of words, templates and pooling dominates such numbers.",
+    "Delobelle et al. 2022 found that such numbers depend highly on templates, on words and on the choice of embeddings.",
     "The word lists hold stereotypes of the United States, two genders, and first names as a stand-in for ethnicity.",
 )
 REMARK = (

@@ -69,7 +69,7 @@ class WEAT:
         direction="neither",
         criticism=(
             *INTRINSIC,
-            "Ethayarajh et al. 2019: WEAT can be made to find an association or none by the choice of attribute words.",
+            "Ethayarajh, Duvenaud and Hirst 2019 argue that WEAT systematically overestimates associations.",
         ),
         harms="People whose group stands near demeaning words may be ranked, matched or completed with them by whatever uses the vectors.",
         reference="Caliskan, Bryson and Narayanan 2017, Science 356:183-186",

@@ -13,7 +13,7 @@ _BINARY = "Word lists of two genders encode binary gender: people outside of it 
 _LIST = "A list of words sees no irony and little context, and was chosen by few people; other lists give other numbers."
 _SCORER = "What the scorer misjudges by group is counted as the model's: look at the scorer itself with `scorer_predictions`."
 _UNITED_STATES = "Prompts and word lists are United States English; the groups are those of its Wikipedia."
-_PROMPTING = "Measures from prompts disagree with each other and with the choice of prompts (Zayed et al. 2024)."
+_PROMPTING = "Measures from prompts agree poorly with each other (Zayed et al. 2024)."
 _DECODING = "Numbers change with the decoding: compare only at one top_p, temperature and length (after Cao et al. 2022)."
 
 GENDER_POLARITY_UNIGRAM = MetricCard(

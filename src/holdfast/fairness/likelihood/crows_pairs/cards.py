@@ -35,7 +35,7 @@ NANGIA = _card(
     "nangia",
     "words that both sentences share, each hidden alone (after Nangia et al. 2020)",
     "Nangia et al. 2020, CrowS-Pairs: a challenge dataset for measuring social biases in masked language models",
-    "Kaneko and Bollegala 2022: hiding pieces one by one looks at a text that the model never sees whole.",
+    "Kaneko and Bollegala 2022: some models predict hidden pieces badly, and frequent words were hidden more often in training.",
 )
 MEADE = _card(
     "meade",
