@@ -21,6 +21,9 @@ WIDTH = 12
 """Scores in one table of subset sums: its 4,096 entries stay in the cache."""
 WIDEST = 44
 """Scores that can be counted exactly: two tables of 2^22 subset sums."""
+MOST_BITS = 62
+"""Groups whose memberships fit into one whole number."""
+
 BLOCK = 2**21
 """Numbers that a block of permutations may hold."""
 
@@ -330,9 +333,9 @@ def _distance(above_RG: ArrayLike, below_RG: ArrayLike) -> Floats:
 
 def _null_hits(hits: Bools, members_nG: Bools, units: Units, times: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
     """Hits and rows of each group under permuted labels, (R, G) each."""
-    kinds, kind_n = np.unique(members_nG, axis=0, return_inverse=True)
-    kind_n = kind_n.reshape(-1)
-    _, of = np.unique(units.of, return_inverse=True)
+    kinds, kind_n = _kinds(members_nG)
+    alone = bool((np.bincount(units.of, minlength=1) <= 1).all())
+    of = np.arange(len(units.of)) if alone else np.unique(units.of, return_inverse=True)[1]
     count = int(of.max()) + 1
     rows_uk = np.zeros((count, len(kinds)), dtype=np.int64)
     np.add.at(rows_uk, (of, kind_n), 1)
@@ -346,6 +349,17 @@ def _null_hits(hits: Bools, members_nG: Bools, units: Units, times: int, generat
     for rows_k, hit in zip(rows_uk, hits_u, strict=True):
         drawn += generator.multivariate_hypergeometric(rows_k, int(hit), size=times, method="marginals")
     return (drawn @ kinds).astype(np.float64), np.broadcast_to(members_nG.sum(0).astype(np.float64), (times, members_nG.shape[1]))
+
+
+def _kinds(members_nG: Bools) -> tuple[Bools, Integers]:
+    """The different rows of memberships, in the order of their bits, and which of them each row is."""
+    groups = members_nG.shape[1]
+    if groups > MOST_BITS:
+        kinds, of = np.unique(members_nG, axis=0, return_inverse=True)
+        return kinds, of.reshape(-1)
+    codes = members_nG @ (1 << np.arange(groups - 1, -1, -1, dtype=np.int64))  # sorting whole rows takes twenty times as long
+    _, first, of = np.unique(codes, return_index=True, return_inverse=True)
+    return members_nG[first], of
 
 
 def _exchanged(sums_2u: Integers, labels_uG: Floats, times: int, generator: np.random.Generator) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ from scipy import stats
 from holdfast.core.errors import InputError
 from holdfast.core.randomness import Streams
 from holdfast.fairness.inference import Inference, Units, group_label_test, partition_test, rate_label_test, sign_flip_test
-from holdfast.fairness.inference.permutation import _null_hits
+from holdfast.fairness.inference.permutation import _kinds, _null_hits
 
 MANY = Inference(permutations=20_000, exact_up_to=0)
 
@@ -213,3 +213,13 @@ def test_an_undefined_statistic_has_no_p_value_and_undefined_permutations_count_
     assert math.isnan(rate_label_test(np.ones(20, dtype=bool), empty, units, **given))
     with pytest.raises(InputError, match="20 rows"):
         group_label_test(lambda m: 0.0, members[:5], units, **given)
+
+
+@pytest.mark.parametrize("groups", [1, 3, 62, 63])
+def test_memberships_are_told_apart_as_by_whole_rows(groups):
+    members = np.random.default_rng(groups).random((200, groups)) < 0.3
+    members[100:] = members[:100]
+    kinds, of = _kinds(members)
+    slow_kinds, slow_of = np.unique(members, axis=0, return_inverse=True)
+    assert (kinds == slow_kinds).all()
+    assert (of == slow_of.reshape(-1)).all()
