@@ -148,7 +148,7 @@ def overview(document: Document) -> Table:
         "Promise",
         *map(label_of, measures),
         label_of("membership_auc"),
-        *(["Worst gap"] if compared else []),
+        *(["Surest gap"] if compared else []),
         label_of("seconds_per_epoch"),
         "Verdict on the promise",
     )

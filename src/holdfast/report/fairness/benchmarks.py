@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.core.evidence import Estimate
+from holdfast.report import words
 from holdfast.report.fairness.dots import Block, Panel, dot, drawn
 from holdfast.report.fairness.names import distance, style_of
-from holdfast.report.fairness.reading import Fair, is_row, metric_of, place, places, shared, spoken, title_of, told
+from holdfast.report.fairness.reading import Fair, is_row, metric_of, place, places, shared, spoken, title_of, told, variant
 from holdfast.report.figures import Figure
 from holdfast.report.numbers import label_of, significant
 
@@ -74,7 +75,7 @@ def benchmark_charts(found: Sequence[Fair]) -> tuple[Figure, ...]:
         if own:
             panels = [_panel(found, *pair) for pair in own]
             alternative = " ".join(_told(found, *pair) for pair in own)
-            caption = f"{one.caption} {_ends(found, own)}".strip()
+            caption = " ".join(filter(None, (one.caption, _ways(found, own), _ends(found, own))))
             several = len(found) > 1
             made.append(drawn(one.name, title=one.title, caption=caption, alternative=alternative, panels=panels, several=several))
     return tuple(made)
@@ -120,6 +121,21 @@ def _panel(found: Sequence[Fair], metric: str, name: str) -> Panel:
     axis = style_of(first.name, first.unit, told(first, "statistic"))
     word = "best" if name in ("stereoset_lms", "stereoset_icat") else "parity"
     return Panel(heading=heading, blocks=tuple(blocks), axis=axis, rule=None if at is None else (at, word))
+
+
+def _ways(found: Sequence[Fair], own: Sequence[tuple[str, str]]) -> str:
+    """The variants of what stands in the panels, once: with the kinds that each belongs to, where they differ by kind."""
+    rows = [one for run in found for one in run.of("likelihood") if (metric_of(one), one.name) in own and not is_row(one)]
+    kinds: dict[str, dict[str, None]] = {}
+    for one in rows:
+        if variant(one):
+            kinds.setdefault(variant(one), {})[told(one, "kind")] = None
+    if not kinds:
+        return ""
+    if len(kinds) == 1:
+        return f"Variant: {next(iter(kinds))}."
+    parts = [f"{words.listed(list(named))}: {way}" if all(named := kinds[way]) else way for way in kinds]
+    return f"Variants: {'; '.join(parts)}."
 
 
 def _ends(found: Sequence[Fair], own: Sequence[tuple[str, str]]) -> str:

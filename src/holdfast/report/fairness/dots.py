@@ -44,6 +44,7 @@ class Dot:
         words: Value and interval, and short: the value alone.
         note: What follows the words, such as a verdict.
         ringed: Whether it stands out.
+        beside: What the texts of people have, for reference, as a hollow grey mark, or None.
         tick: Where a short upright stroke in the colour of the run stands, or None.
     """
 
@@ -54,6 +55,7 @@ class Dot:
     words: tuple[str, str]
     note: str = ""
     ringed: bool = False
+    beside: float | None = None
     tick: float | None = None
 
     def told(self, *, full: bool) -> str:
@@ -88,6 +90,7 @@ class Panel:
         band: Ends of a grey band, or None.
         within: What the axis must not leave, such as (0, 1).
         title: Of the axis.
+        most: How many blocks are drawn; 0 for as many as there is room for.
     """
 
     heading: str
@@ -97,11 +100,12 @@ class Panel:
     band: tuple[float, float] | None = None
     within: tuple[float | None, float | None] = (None, None)
     title: str = ""
+    most: int = 0
 
     @property
     def shown(self) -> tuple[Block, ...]:
         """The blocks that there is room for."""
-        return self.blocks[: room(max(len(block.dots) for block in self.blocks))]
+        return self.blocks[: self.most or room(max(len(block.dots) for block in self.blocks))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +133,9 @@ class _Plan:
     height: float
 
 
-def dot(run: Fair, estimate: Estimate, *, note: str = "", ringed: bool = False, tick: float | None = None) -> Dot:
+def dot(
+    run: Fair, estimate: Estimate, *, note: str = "", ringed: bool = False, beside: float | None = None, tick: float | None = None
+) -> Dot:
     """A number as it is drawn."""
     shown, interval = written(estimate), estimate.interval
     return Dot(
@@ -140,6 +146,7 @@ def dot(run: Fair, estimate: Estimate, *, note: str = "", ringed: bool = False, 
         words=(shown.full, shown.value),
         note=note,
         ringed=ringed,
+        beside=beside,
         tick=tick,
     )
 
@@ -301,13 +308,8 @@ def _domain(one: Panel) -> tuple[float, float]:
     return low, high
 
 
-def _ends(dot: Dot) -> Iterator[float]:
-    if dot.value is not None:
-        yield dot.value
-    if dot.ends is not None:
-        yield from dot.ends
-    if dot.tick is not None:
-        yield dot.tick
+def _ends(dot: Dot) -> list[float]:
+    return [end for end in (dot.value, *(dot.ends or ()), dot.beside, dot.tick) if end is not None]
 
 
 def _grounds(one: Panel, plan: _Plan, scale: Any) -> Iterator[Any]:
@@ -350,6 +352,9 @@ def _dots(plan: _Plan, scale: Any, low: float) -> Iterator[Any]:
     if ticks:
         stroke = over(ticks).mark_rule(strokeWidth=1.4, opacity=0.75)
         yield stroke.encode(x=x, y=alt.Y("top:Q", scale=None, axis=None), y2="end:Q", color=ink())
+    beside = [row | {"value": line.dot.beside} for line, row in rows if line.dot.beside is not None]
+    if beside:
+        yield over(beside).mark_point(filled=False, size=90, strokeWidth=1.4, opacity=1, color=role("muted")).encode(x=x, y=y)
     known = [row | {"value": line.dot.value} for line, row in rows if line.dot.value is not None]
     if known:
         yield marks(known, x=x, y=y, size=70)

@@ -8,7 +8,23 @@ from typing import Literal
 from holdfast.core.evidence import Estimate
 from holdfast.report.fairness.dots import Block, Panel, dot, drawn
 from holdfast.report.fairness.names import style_of
-from holdfast.report.fairness.reading import Fair, is_gap, is_ratio, is_row, metric_of, partial, places, shared, spoken, titles, told, whole
+from holdfast.report.fairness.reading import (
+    Fair,
+    by_people,
+    is_gap,
+    is_ratio,
+    is_row,
+    metric_of,
+    partial,
+    places,
+    shared,
+    spaced,
+    spoken,
+    titles,
+    told,
+    whole,
+    writer,
+)
 from holdfast.report.figures import Figure
 from holdfast.report.numbers import label_of, significant
 
@@ -35,7 +51,8 @@ def gap_chart(found: Sequence[Fair]) -> Figure | None:
         "The gap between the best and the worst group is never below nought, so chance alone makes one: judge by interval and verdict."
     )
     if margin is None:
-        caption += " No margin was set, so there is no verdict."
+        several = any(run.margin is not None for run in found)
+        caption += " Not all runs have one margin, so none is drawn." if several else " No margin was set, so there is no verdict."
     else:
         caption += (
             f" Grey: differences within the margin of {significant(100 * margin)} points. A verdict rests on two one-sided tests, so it "
@@ -43,6 +60,8 @@ def gap_chart(found: Sequence[Fair]) -> Figure | None:
         )
     if any(partial(one) for made in kinds.values() for runs in made.values() for one in runs.values()):
         caption += " *: without groups that have no number; over all groups the gap is not known, and so never found fair."
+    if any(by_people(one) for made in kinds.values() for runs in made.values() for one in runs.values()):
+        caption += " What people wrote is shown for reference; all else is of the model."
     alternative = " ".join(_told(found, kind, made) for kind, made in kinds.items())
     several = len(found) > 1
     return drawn(
@@ -51,11 +70,12 @@ def gap_chart(found: Sequence[Fair]) -> Figure | None:
 
 
 def summaries(found: Sequence[Fair], kind: Kind) -> Shared:
-    """The summaries of one kind, the largest distance of any run first."""
+    """The summaries of one kind, the largest distance of any run first, and what people wrote last."""
     made = shared(found, lambda run, one: kind_of(run, one) == kind)
+    firsts = {key: by_people(next(iter(runs.values()))) for key, runs in made.items()}
     if kind in ("ratios", "levels"):
-        return made
-    return dict(sorted(made.items(), key=lambda pair: -max(abs(one.value or 0.0) for one in pair[1].values())))
+        return dict(sorted(made.items(), key=lambda pair: firsts[pair[0]]))
+    return dict(sorted(made.items(), key=lambda pair: (firsts[pair[0]], -max(abs(one.value or 0.0) for one in pair[1].values()))))
 
 
 def kind_of(run: Fair, estimate: Estimate) -> Kind | None:
@@ -87,13 +107,18 @@ def _loose(key: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
 
 
 def _panels(found: Sequence[Fair], kind: Kind, made: Shared, margin: float | None) -> Iterator[Panel]:
-    """One panel, or, of numbers that have no axis in common, one for each quantity."""
+    """One panel, or, of numbers that have no axis in common, one for each quantity; what people wrote has a panel of its own."""
     apart = kind == "levels"
     names = dict.fromkeys(next(iter(runs.values())).name for runs in made.values()) if apart else [""]
     for name in names:
-        own = {key: runs for key, runs in made.items() if not apart or next(iter(runs.values())).name == name}
-        if own:
-            yield _panel(found, kind, own, margin)
+        for people in (False, True):
+            own = {
+                key: runs
+                for key, runs in made.items()
+                if by_people(first := next(iter(runs.values()))) == people and (not apart or first.name == name)
+            }
+            if own:
+                yield _panel(found, kind, own, margin)
 
 
 def _panel(found: Sequence[Fair], kind: Kind, made: Shared, margin: float | None) -> Panel:
@@ -108,6 +133,7 @@ def _panel(found: Sequence[Fair], kind: Kind, made: Shared, margin: float | None
     first = firsts[0]
     heading = f"{label_of(first.name)}, by {told(first, 'groups')}, of each class, in points" if alike else _HEADINGS[kind]
     heading = label_of(first.name) if kind == "levels" else heading
+    heading = f"{heading}, {writer(first)}" if by_people(first) else heading
     style = style_of(first.name, first.unit, told(first, "statistic"))
     rule = {"ratios": (1.0, "parity"), "levels": None}.get(kind, (0.0, "parity"))
     return Panel(
@@ -127,6 +153,7 @@ def _named(estimates: Sequence[Estimate], kind: Kind) -> list[str]:
             name = name.removeprefix(f"{label_of(one.name)}, ")
         elif "groups" in one.conditions:
             name = name.replace(" difference,", ",").replace(" ratio,", ",")
+        name = name.replace(f", {writer(one)}", "") if writer(one) else name
         made.append(f"* {name.replace(', where defined', '')}" if partial(one) else name)
     return made
 
@@ -138,5 +165,5 @@ def _told(found: Sequence[Fair], kind: Kind, made: Shared) -> str:
     for name, first, runs in zip(titles(firsts), firsts, made.values(), strict=True):
         figures = [f"{found[place].name} {spoken(one)}" if len(found) > 1 else spoken(one) for place, one in runs.items()]
         worst = told(first, "worst")
-        parts.append(f"{name}: {'; '.join(figures)}{f' (worst: {worst})' if worst and len(found) == 1 else ''}")
+        parts.append(f"{name}: {'; '.join(figures)}{f' (worst: {spaced(worst)})' if worst and len(found) == 1 else ''}")
     return f"{_HEADINGS[kind]}. {'. '.join(parts)}."

@@ -1,7 +1,8 @@
-"""The evidence on fairness, put in order: which metrics each run has, its groups, its gaps, and which gap is the worst."""
+"""The evidence on fairness, put in order: which metrics each run has, its groups, its gaps, and which gap is the surest."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _PLACES = (
 )
 """The conditions that are printed as what a number speaks of; no text of a data set stands under any of them."""
 
+_WRITERS = {"model": "by the model", "people": "by people, for reference"}
 _SETS = ("x", "y", "a", "b")  # names of the sets of words of a test
 _IDENTITY = (METRIC, "groups", "group", "statistic", "variant", "classes", "positive", "written_by", "scorer", "encoder", *_PLACES, *_SETS)
 _NULLS = ("expected_at_parity", "at_parity", "parity_null")
@@ -76,15 +78,23 @@ class Fair:
 
     @property
     def gaps(self) -> tuple[Estimate, ...]:
-        """Distances between groups in what a user meets, missing ones too; without those of single classes and categories."""
-        return tuple(one for one in self.estimates if is_gap(one) and whole(one) and not self.intrinsic(metric_of(one)))
+        """Distances between groups in what a user meets, missing ones too; without those of single classes and categories.
+
+        Texts that people wrote are there for reference, and a gap in them is none of the model's.
+        """
+        own = (one for one in self.estimates if is_gap(one) and whole(one) and not by_people(one))
+        return tuple(one for one in own if not self.intrinsic(metric_of(one)))
 
     @property
-    def worst(self) -> Estimate | None:
-        """The largest distance between two groups, in shares where there are any; None without one."""
-        known = [one for one in self.gaps if one.value is not None and not summed(one)]
-        shares = [one for one in known if one.unit == "share"]
-        return max(shares or known, key=lambda one: abs(one.value or 0.0), default=None)
+    def known(self) -> tuple[Estimate, ...]:
+        """The gaps that have a value and can be compared with others."""
+        return tuple(one for one in self.gaps if one.value is not None and not summed(one))
+
+    @property
+    def surest(self) -> Estimate | None:
+        """The gap that is surest, in shares where there are any; None without one."""
+        shares = [one for one in self.known if one.unit == "share"]
+        return max(shares or self.known, key=sureness, default=None)
 
 
 def runs(document: Document) -> tuple[Fair, ...]:
@@ -144,6 +154,39 @@ def summed(estimate: Estimate) -> bool:
     return estimate.unit.startswith("sum") or estimate.name in ("fped", "fned")
 
 
+def by_people(estimate: Estimate) -> bool:
+    """Whether a number speaks of texts that people wrote, which stand beside those of the model for reference."""
+    return told(estimate, "written_by") == "people"
+
+
+def writer(estimate: Estimate) -> str:
+    """Who wrote the texts that a number speaks of, in words; empty where nobody is named."""
+    return _WRITERS.get(told(estimate, "written_by"), "")
+
+
+def spaced(group: str) -> str:
+    """The name of a group as it stands in charts and sentences; the tables keep it as it is.
+
+    >>> spaced("healthcare_occupations")
+    'healthcare occupations'
+    """
+    return group.replace("_", " ")
+
+
+def nearest(estimate: Estimate) -> float:
+    """How far from parity a gap lies at least, by its interval: nought where that reaches parity, and where there is none."""
+    interval = estimate.interval
+    return 0.0 if interval is None else max(0.0, interval.low, -interval.high)
+
+
+def sureness(estimate: Estimate) -> tuple[float, float, float]:
+    """What gaps are ordered by: the end of the interval next to parity, then the smallness of the p-value, then the size.
+
+    The largest gap is often the one of the smallest groups, which says nothing.
+    """
+    return nearest(estimate), -_p(estimate), abs(estimate.value or 0.0)
+
+
 def is_ratio(estimate: Estimate) -> bool:
     """Whether a number is a ratio, so that one is parity."""
     return estimate.name.endswith("_ratio") or told(estimate, "statistic") == "ratio"
@@ -171,13 +214,23 @@ def places(estimates: Sequence[Estimate]) -> list[str]:
     more = ("statistic", "variant")
     parts = [_parts(one) | {key: told(one, key) for key in more} for one in estimates]
     shared_ = {key for key in (*_PLACES, "sets", *more) if len({part.get(key, "") for part in parts}) == 1}
-    short = [", ".join(v for key, v in part.items() if v and v not in ALL and key not in shared_) for part in parts]
-    return [place(one) if len(parts) == 1 else name or "all" for name, one in zip(short, estimates, strict=True)]
+    short = [_short(part, {*shared_, "variant"}) for part in parts]
+    if len(set(short)) < len(short):
+        short = [_short(part, shared_) for part in parts]
+    return [place(one) if len(parts) == 1 else name for name, one in zip(short, estimates, strict=True)]
+
+
+def _short(parts: Mapping[str, str], without: set[str]) -> str:
+    """What is left of the parts; "all" of the categories is said before a kind, so that it is not taken for the whole."""
+    kept = [v for key, v in parts.items() if v and key not in without and (key == "category" or v not in ALL)]
+    return ", ".join(kept) or "all"
 
 
 def _parts(estimate: Estimate) -> dict[str, str]:
     """The conditions that say what a number speaks of, in words."""
     parts = {key: told(estimate, key) for key in _PLACES if told(estimate, key)}
+    if parts.get("type", "").isdigit():
+        parts["type"] = f"type {parts['type']}"
     x, y, a, b = (told(estimate, key).replace("_", " ") for key in _SETS)
     if x and y:
         parts["sets"] = f"{x}, {y}{f' / {a}, {b}' if a and b else ''}"
@@ -205,15 +258,21 @@ def titled(estimate: Estimate, *, groups: bool = True) -> str:
         parts.append("worst class" if classes == "worst" else f"{classes} over classes")
     if partial(estimate):
         parts.append("where defined")
+    if writer(estimate):
+        parts.append(writer(estimate))
     return ", ".join(parts)
 
 
 def titles(estimates: Sequence[Estimate]) -> list[str]:
-    """The same for numbers that stand below each other, with the variant where without it two would be called alike."""
-    plain = [titled(one) for one in estimates]
-    return [
-        ", ".join(filter(None, (name, variant(one)))) if plain.count(name) > 1 else name for name, one in zip(plain, estimates, strict=True)
-    ]
+    """The same for numbers that stand below each other, with variant, then metric, where without it two would be called alike."""
+    names = [titled(one) for one in estimates]
+    for more in (variant, metric_of):
+        bare = [name.replace(", where defined", "") for name in names]  # which tells two variants apart no better
+        names = [
+            ", ".join(filter(None, (name, more(one)))) if bare.count(plain) > 1 else name
+            for name, plain, one in zip(names, bare, estimates, strict=True)
+        ]
+    return names
 
 
 def variant(estimate: Estimate) -> str:
@@ -236,9 +295,9 @@ def worst_of(rows: Sequence[Estimate], summaries: Iterable[Estimate]) -> str:
         sign = -1 if known[0].direction == "higher is better" else 1
         return told(max(known, key=lambda one: sign * (one.value or 0.0)), "group")
     groups = {told(one, "group") for one in known}
-    same = (metric_of(known[0]), told(known[0], "groups"))
-    named = (told(one, "worst") for one in summaries if (metric_of(one), told(one, "groups")) == same)
-    return next((name for name in named if name in groups), "")
+    own = [one for one in summaries if all(told(one, key) == told(known[0], key) for key in (METRIC, "groups", "written_by"))]
+    own.sort(key=lambda one: not one.name.startswith(known[0].name))  # a metric has several rates, each with a worst group
+    return next((name for one in own if (name := told(one, "worst")) in groups), "")
 
 
 def verdict_of(found: Iterable[Estimate]) -> dict[str, int]:
@@ -248,15 +307,14 @@ def verdict_of(found: Iterable[Estimate]) -> dict[str, int]:
 
 
 def headline(document: Document) -> tuple[tuple[Fair, ...], Fair, Estimate] | None:
-    """The worst gap of the runs with a promise that have any, else of all: those runs, the run that has it, and the gap."""
-    found = [one for one in runs(document) if one.worst is not None]
-    kept = [one for one in found if one.name in document.private] or found
+    """The surest gap of the runs with a promise that have any, else of all: those runs, the run that has it, and the gap."""
+    found = [(one, gap) for one in runs(document) if (gap := one.surest) is not None]
+    kept = [pair for pair in found if pair[0].name in document.private] or found
     if not kept:
         return None
-    shares = [one for one in kept if one.worst is not None and one.worst.unit == "share"]
-    worst = max(shares or kept, key=lambda one: abs((one.worst.value if one.worst else 0.0) or 0.0))
-    assert worst.worst is not None
-    return tuple(kept), worst, worst.worst
+    shares = [pair for pair in kept if pair[1].unit == "share"]
+    run, gap = max(shares or kept, key=lambda pair: sureness(pair[1]))
+    return tuple(one for one, _ in kept), run, gap
 
 
 Outcome = Literal["unfair", "not enough data", "judged in part", "fair within the margin", "not judged"]
@@ -297,11 +355,17 @@ def shared(found: Sequence[Fair], wanted: Callable[[Fair, Estimate], bool]) -> d
 
 def p_value(estimate: Estimate) -> str:
     """The p-value, adjusted where it was, in words; empty where there is none, or nothing that it speaks of."""
-    adjusted, plain = value_of(estimate, "p_adjusted"), value_of(estimate, "p_value")
-    value = plain if adjusted is None else adjusted
-    if value is None or estimate.value is None:
+    value = _p(estimate)
+    if value == math.inf or estimate.value is None:
         return ""
     return "p < 0.0001" if value < 1e-4 else f"p = {fixed(value, 4) if value < 0.001 else significant(value, 2)}"
+
+
+def _p(estimate: Estimate) -> float:
+    """The p-value, adjusted where it was; infinite where there is none."""
+    adjusted, plain = value_of(estimate, "p_adjusted"), value_of(estimate, "p_value")
+    value = plain if adjusted is None else adjusted
+    return math.inf if value is None else value
 
 
 def spoken(estimate: Estimate) -> str:

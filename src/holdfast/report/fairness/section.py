@@ -1,4 +1,4 @@
-"""The part of the page on fairness: the worst gap, every group, what was measured and what was not."""
+"""The part of the page on fairness: the surest gap, every group, what was measured and what was not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,21 @@ from holdfast.report.fairness.gaps import gap_chart
 from holdfast.report.fairness.generation import generation_chart
 from holdfast.report.fairness.groups import group_charts
 from holdfast.report.fairness.names import FAMILIES
-from holdfast.report.fairness.reading import Fair, headline, metric_of, outcome, runs, title_of, titled, told, value_of, verdict_of
+from holdfast.report.fairness.reading import (
+    Fair,
+    headline,
+    metric_of,
+    nearest,
+    outcome,
+    p_value,
+    runs,
+    spaced,
+    title_of,
+    titled,
+    told,
+    value_of,
+    verdict_of,
+)
 from holdfast.report.fairness.tables import tables
 from holdfast.report.figures import Figure
 from holdfast.report.numbers import significant, written
@@ -23,6 +37,7 @@ from holdfast.report.view import NOT_MEASURED, Cell, Point, Section, Tile, Tone
 TITLE = "Fairness"
 _POINTS = "What these numbers do not say"
 _CRITICISED = 3  # metrics whose criticism is told before the tables
+_NO_VERDICT = "no verdict applies to this figure"
 _TONES: dict[str, Tone] = {"unfair": "bad", "not enough data": "caution", "fair within the margin": "good"}
 
 
@@ -47,7 +62,7 @@ def fairness(document: Document, *, drawn: bool = True) -> Section | None:
     return Section(
         name="fairness",
         title=TITLE,
-        finding=f"{_worst(document)}; {_measured(found)}.",
+        finding=f"{_surest(document)}; {_measured(found)}.",
         points=tuple(_points(document, found)),
         points_title=_POINTS,
         figures=tuple(figure for figure in figures if figure is not None),
@@ -56,7 +71,7 @@ def fairness(document: Document, *, drawn: bool = True) -> Section | None:
 
 
 def tile(document: Document) -> Tile:
-    """The worst gap on the first screen; grey where no gap was measured, and green only where every gap was found fair."""
+    """The surest gap on the first screen; grey where no gap was measured, and green only where every gap was found fair."""
     found, best = runs(document), headline(document)
     if best is None:
         only = f"Only {words.listed(_families(found))} were looked at, which is no gap between groups." if found else ""
@@ -64,10 +79,11 @@ def tile(document: Document) -> Tile:
         return Tile(title=TITLE, headline=NOT_MEASURED, text=text, status="no evidence" if not found else "no gap", tone="missing")
     kept, run, gap = best
     shown, came, gaps = written(gap), outcome(kept), sum(len(each.gaps) for each in kept)
-    among = f", the largest of {gaps} gaps" if gaps > 1 else ""
+    among = f", {_rank(gap)} of {gaps} gaps" if gaps > 1 else ""
     interval = f" ({shown.interval})" if shown.interval else ""
-    worst = f" Worst off: {told(gap, 'worst')}." if told(gap, "worst") else ""
-    text = f"{titled(gap)}, of {run.name}{among}{interval}.{worst}"
+    worst = f" Worst off: {spaced(told(gap, 'worst'))}." if told(gap, "worst") else ""
+    unsure = f" {_opened(_sentence(_unsure(kept, gap)))}" if _unsure(kept, gap) else ""
+    text = f"{titled(gap)}, of {run.name}{among}{interval}.{unsure}{worst}"
     return Tile(title=TITLE, headline=shown.value, text=text, status=_status(kept, came), tone=_TONES.get(came, "plain"))
 
 
@@ -76,7 +92,7 @@ def _status(kept: Sequence[Fair], came: str) -> str:
     gaps = [one for each in kept for one in each.gaps]
     counts = verdict_of(gaps)
     if came == "not judged":
-        return "no margin set, so no verdict"
+        return "no margin set, so no verdict" if all(one.margin is None for one in kept) else _NO_VERDICT
     if len(gaps) == 1 or counts.get(came) == len(gaps):
         return came if len(gaps) == 1 else f"{came}, all {len(gaps)}"
     rest = len(gaps) - sum(counts.values())
@@ -85,36 +101,59 @@ def _status(kept: Sequence[Fair], came: str) -> str:
 
 
 def overview_cell(document: Document, name: str) -> Cell:
-    """The worst gap of one run, for the table of the first screen."""
+    """The surest gap of one run, for the table of the first screen."""
     run = next((one for one in runs(document) if one.name == name), None)
-    worst = None if run is None else run.worst
-    if run is None or worst is None:
+    gap = None if run is None else run.surest
+    if gap is None:
         return Cell(text=NOT_MEASURED, tone="missing")
-    shown, verdict = written(worst), told(worst, "verdict")
+    shown, verdict = written(gap), told(gap, "verdict")
     tone = _TONES[verdict] if verdict in ("unfair", "not enough data") else "plain"
     value = shown.value.replace(" ", "\N{NO-BREAK SPACE}")
-    return Cell(text=value, notes=tuple(filter(None, (shown.interval, verdict))), hint=f"{titled(worst)}. {worst.method}", tone=tone)
+    return Cell(text=value, notes=tuple(filter(None, (shown.interval, verdict))), hint=f"{titled(gap)}. {gap.method}", tone=tone)
 
 
-def _worst(document: Document) -> str:
-    """The worst gap, with its interval, its groups and its verdict."""
+def _rank(gap: Estimate) -> str:
+    """What a headline is among the gaps: the one furthest from parity for sure, else the one that chance makes least easily."""
+    if nearest(gap) > 0:
+        return "the surest"
+    return "the least unlikely" if gap.interval is not None or p_value(gap) else "the largest"
+
+
+def _unsure(kept: Sequence[Fair], gap: Estimate) -> str:
+    """That no gap could be told from none, where the headline could not; gaps in other units have no part in choosing it."""
+    if nearest(gap) > 0:
+        return ""
+    known = [one for run in kept for one in run.known]
+    if all(one.interval is None for one in known):
+        return "no gap has an interval, so none is sure"
+    others = sum(nearest(one) > 0 for one in known)
+    return f"no gap in shares could be told from none ({others} in other units could)" if others else "no gap could be told from none"
+
+
+def _surest(document: Document) -> str:
+    """The surest gap, with its interval, its groups and its verdict."""
     best = headline(document)
     if best is None:
         return "No gap between groups was measured in what a user of the model meets"
     kept, run, gap = best
-    worst = f", worst for {told(gap, 'worst')}" if told(gap, "worst") else ""
+    worst = f", worst for {spaced(told(gap, 'worst'))}" if told(gap, "worst") else ""
     among = "the runs with a promise" if all(one.name in document.private for one in kept) else "all runs"
-    opening = f"Of {among}, {run.name} has the largest gap" if len(kept) > 1 else f"The largest gap was measured in {run.name}"
-    name = titled(gap)
+    unsure, rank, name = _unsure(kept, gap), _rank(gap), titled(gap)
     called = f"{name[0].lower()}{name[1:]}" if name[1:2].islower() else name
-    return f"{opening}: {called}, is {written(gap).full}{worst}; {_judged(run, gap)}"
+    value = f"{written(gap).full}{worst}"
+    if unsure:
+        start = f"Of {among}, {unsure}" if len(kept) > 1 else _opened(unsure)
+        p = f", {p_value(gap)}" if p_value(gap) else ""
+        return f"{start}; {rank} is that of {run.name}: {called}, is {value}{p}; {_judged(run, gap)}"
+    start = f"Of {among}, {run.name} has the gap that is surest" if len(kept) > 1 else f"The gap that is surest was measured in {run.name}"
+    return f"{start}: {called}, is {value}; {_judged(run, gap)}"
 
 
 def _judged(run: Fair, gap: Estimate) -> str:
     """The verdict on a gap, in a sentence's middle."""
     verdict, margin = told(gap, "verdict"), run.margin
     if not verdict:
-        return "no margin was set, so there is no verdict"
+        return "no margin was set, so there is no verdict" if margin is None else _NO_VERDICT
     sized = "" if margin is None else f" of {significant(100 * margin)} points" if gap.unit == "share" else f" of {significant(margin)}"
     said = verdict if verdict.endswith("the margin") else f"{verdict} at the margin"
     return f"the verdict is {said}{sized}"
@@ -157,7 +196,7 @@ def _points(document: Document, found: Sequence[Fair]) -> Iterator[Point]:
 
 
 def _criticism(document: Document, found: Sequence[Fair], metrics: Sequence[str]) -> Iterator[Point]:
-    """What has been said against the metric of the worst gap, or else against the first ones; the cards hold the rest."""
+    """What has been said against the metric of the surest gap, or else against the first ones; the cards hold the rest."""
     held = {metric: told_ for metric in metrics if (told_ := card_of(found, metric).get("criticism"))}
     best = headline(document)
     first = [] if best is None else [metric_of(best[2])]
@@ -179,14 +218,16 @@ def _verdicts(found: Sequence[Fair]) -> Iterator[Point]:
         text = f"The intervals of {unsure} of {len(gaps)} gaps reach to both sides of the margin. That is no sign of fairness."
         yield Point(lead="Not enough data:", text=text, tone="caution")
     if gaps and not counts:
-        yield Point(lead="No verdict:", text="No margin was set, so nothing here was judged fair or unfair.")
+        bare = all(run.margin is None for run in found)
+        text = "No margin was set, so nothing here was judged fair or unfair." if bare else "No verdict applies to the gaps measured here."
+        yield Point(lead="No verdict:", text=text)
 
 
 def _holes(found: Sequence[Fair]) -> Iterator[Point]:
     """What has no number, and what the model could not read."""
     empty = [one for run in found for one in run.estimates if one.value is None]
     if empty:
-        named = list(dict.fromkeys(told(one, "group") for one in empty if told(one, "group")))
+        named = list(dict.fromkeys(spaced(told(one, "group")) for one in empty if told(one, "group")))
         whose = f", among them of {words.listed(named[:6])}" if named else ""
         count = "1 number" if len(empty) == 1 else f"{len(empty)} numbers"
         yield Point(lead="Missing:", text=f"{count} could not be worked out{whose}; the tables say why.", tone="caution")
@@ -197,6 +238,10 @@ def _holes(found: Sequence[Fair]) -> Iterator[Point]:
         yield Point(
             lead="Unread:", text=f"Some texts were cut off or hold words that the model does not know.{most} The tables count them."
         )
+
+
+def _opened(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _sentence(text: object) -> str:

@@ -22,6 +22,7 @@ from holdfast.report.fairness.reading import (
     told,
     value_of,
     variant,
+    writer,
 )
 from holdfast.report.numbers import label_of, significant
 from holdfast.report.view import Cell, Table, Tone, cell, methods
@@ -88,7 +89,7 @@ def _groups(found: Sequence[Fair]) -> Iterator[Table]:
         for runs in made.values():
             for at, one in runs.items():
                 if told(one, "groups") == attribute:
-                    rate = ", ".join([label_of(one.name), *([place(one)] if place(one) != "all" else [])])
+                    rate = ", ".join(filter(None, (label_of(one.name), place(one) if place(one) != "all" else "", writer(one))))
                     way, metric = Cell(text=variant(one) or "–"), Cell(text=metric_of(one))
                     rows.append(
                         (Cell(text=told(one, "group")), _name(found[at]), Cell(text=rate), *_measured(one), *_tested(one), metric, way)

@@ -191,7 +191,7 @@ def test_variants_that_would_be_called_alike_carry_their_variant():
 def test_rows_of_a_benchmark_in_several_variants_are_told_apart():
     rows_ = [number(OPEN, "bbq", "bbq_s_amb", 0.1, category=name, variant=way) for way in ("arc", "race") for name in ("all", "Age")]
     ((_, made),) = [(one, benchmarks._panel(of(*rows_), *one)) for one in benchmarks.quantities(of(*rows_))]
-    assert [one.name for one in made.blocks] == ["arc", "race", "Age, arc", "Age, race"]
+    assert [one.name for one in made.blocks] == ["all, arc", "all, race", "Age, arc", "Age, race"]
 
 
 def test_the_rate_of_all_is_measured_or_put_together_by_size():
@@ -233,6 +233,150 @@ def test_more_rates_than_fit_are_left_to_the_table():
     assert groups.group_charts(runs)[0].caption.endswith("3 more rates are in the table.")
 
 
+def spread(groups_: int, rates: int) -> list[Fair]:
+    """A first rate with the worst, for which lower is better, in the midst of what is far away on the other side."""
+    first = [rate(f"g_{place}", 0.9 if place < 3 else 0.2 + 0.01 * place, "rate_0") for place in range(groups_)]
+    more = [rate(f"g_{place}", 0.5, f"rate_{number_}") for number_ in range(1, rates) for place in range(groups_)]
+    return of(*first, *more)
+
+
+@pytest.mark.parametrize(("groups_", "rates", "drawn_"), [(9, 5, (8, 4)), (13, 7, (8, 4)), (8, 7, (0, 12)), (13, 4, (0, 12))])
+def test_of_many_groups_and_rates_fewer_are_drawn(groups_: int, rates: int, drawn_: tuple[int, int]):
+    assert groups.extent(spread(groups_, rates), "dialect") == drawn_
+
+
+def test_what_a_long_chart_leaves_out_is_counted():
+    figure = groups.group_charts(spread(11, 6))[0]
+    assert "Of many groups, the worst and those with the lowest and highest rates are drawn." in figure.caption
+    assert figure.caption.endswith("2 more rates are in the table.")
+    words = " ".join(letters(figure.wide))
+    assert "Rate 0, worst: g 3 (and 3 more in the table)" in words
+    assert "Rate 3" in words
+    assert "Rate 4" not in words
+    short = groups.group_charts(spread(3, 6))[0]
+    assert "Of many groups" not in short.caption
+    assert "more in the table" not in " ".join(letters(short.wide))
+
+
+def test_the_worst_group_is_drawn_though_others_lie_further_away():
+    far = [rate(f"g_{place}", 0.9 + 0.001 * place, **{"direction": "neither"}) for place in range(10)]
+    near = [rate(f"h_{place}", 0.5, **{"direction": "neither"}) for place in range(11)]
+    worst = number(OPEN, "equal-opportunity", "true_positive_rate_difference", 0.4, groups="dialect", statistic="difference", worst="h_7")
+    made = groups._panel(of(*far, *near, worst), "dialect", "true_positive_rate", "")
+    assert [one.name for one in made.shown if one.strong] == ["h 7"]
+    several = [
+        Fair(
+            run=place,
+            name=f"run {place}",
+            settings={},
+            estimates=(*far, *near, replace(worst, conditions={**worst.conditions, "worst": f"h_{place}"})),
+        )
+        for place in range(8)
+    ]
+    many = groups._panel(several, "dialect", "true_positive_rate", "")
+    assert {f"h {place}" for place in range(8)} <= {one.name for one in many.shown}, "though there is room for three"
+
+
+def test_each_rate_has_the_worst_group_that_its_own_summary_names():
+    told = {"groups": "dialect", "statistic": "difference"}
+    rows_ = [
+        rate(group, value, name, direction="neither") for name in ("one_share", "two_share") for group, value in (("a", 0.1), ("b", 0.4))
+    ]
+    ends = [
+        number(OPEN, "equal-opportunity", f"{name}_difference", 0.3, **told, worst=worst)
+        for name, worst in (("one_share", "a"), ("two_share", "b"))
+    ]
+    runs = of(*rows_, *ends)
+    assert groups.worst_groups(runs, groups.rows_of(runs, "dialect", "two_share", "")) == {0: "b"}
+
+
+def written(by: str, value: float, name: str = "female_share", **told: object) -> Estimate:
+    return number(OPEN, "gender-polarity-unigram", name, value, groups="profession", written_by=by, direction="neither", **told)
+
+
+def test_what_people_wrote_is_a_hollow_mark_beside_the_model():
+    runs = of(written("people", 0.7, group="a_b"), written("model", 0.2, group="a_b"), written("model", 0.4, group="c"))
+    (figure,) = groups.group_charts(runs)
+    made = groups._panel(runs, "profession", "female_share", "")
+    assert [(one.name, one.dots[0].value, one.dots[0].beside) for one in made.blocks] == [("a b", 0.2, 0.7), ("c", 0.4, None)]
+    assert "Hollow and grey: what people wrote, for reference." in figure.caption
+    assert "a b: 20%, people, for reference, 70%; c: 40%." in spoken(figure.wide)
+    chart = dots.chart([made], width=400, columns=1, several=False)
+    assert [row["value"] for row in rows(chart, "point", "value")] == [0.7, 0.2, 0.4]
+    assert groups.group_charts(of(written("people", 0.7, group="a"))) == (), "which is nothing of the model"
+
+
+def test_generated_text_says_who_wrote_it():
+    ratio = {"name": "gender_polarity_ratio", "unit": "ratio"}
+    rows_ = [written(by, value, group=group, **ratio) for by, value in (("model", 0.3), ("people", 0.8)) for group in ("a_b", "c")]
+    ends = [written(by, 0.1, statistic="minimum", **ratio) for by in ("model", "people")]
+    runs = of(*rows_, written("people", 0.6, group="d_e", **ratio), *ends)
+    made = generation.of_quantity(runs, "gender-polarity-unigram", "gender_polarity_ratio")
+    blocks = generation._panel(runs, "gender-polarity-unigram", "gender_polarity_ratio", made).blocks
+    assert [(one.name, one.dots[0].value, one.dots[0].beside) for one in blocks] == [
+        ("minimum, by the model", 0.1, None),
+        ("minimum, by people, for reference", 0.1, None),
+        *(("a b", 0.3, 0.8), ("c", 0.3, 0.8), ("d e, by people, for reference", 0.6, None)),
+    ]
+    figure = generation.generation_chart(runs)
+    assert figure is not None
+    assert figure.caption.endswith("Hollow and grey: what people wrote, for reference.")
+    assert "minimum, profession, by people, for reference: 0.1." in spoken(figure.wide)
+
+
+def test_of_many_groups_the_summaries_and_the_lowest_ratios_are_drawn():
+    ratio = {"name": "gender_polarity_ratio", "unit": "ratio"}
+    rows_ = [written("model", 1 - 0.01 * place, group=f"g{place}", **ratio) for place in range(11)]
+    missing = replace(written("model", 0.1, group="none", **ratio), value=None, missing="no gendered word")
+    runs = of(missing, *rows_, written("model", 0.5, statistic="average", **ratio))
+    made = generation.of_quantity(runs, "gender-polarity-unigram", "gender_polarity_ratio")
+    panel_ = generation._panel(runs, "gender-polarity-unigram", "gender_polarity_ratio", made)
+    assert [one.name for one in panel_.shown] == ["average, by the model", *(f"g{place}" for place in range(3, 11))]
+    assert len(panel_.blocks) == 13
+
+
+def test_gaps_of_people_stand_in_a_panel_of_their_own():
+    told = {"name": "female_share_difference", "statistic": "difference"}
+    runs = of(written("people", 0.9, **told), written("model", 0.2, **told), written("model", 0.1, name="gender_polarity_gap"))
+    made = list(gaps._panels(runs, "points", gaps.summaries(runs, "points"), None))
+    assert [(one.heading, [block_.name for block_ in one.blocks]) for one in made] == [
+        ("Differences between groups, in points", ["Female share, by profession", "Gender polarity gap, by profession"]),
+        ("Differences between groups, in points, by people, for reference", ["Female share, by profession"]),
+    ]
+    figure = gaps.gap_chart(runs)
+    assert figure is not None
+    assert "What people wrote is shown for reference; all else is of the model." in figure.caption
+
+
+def test_a_variant_that_tells_no_rows_apart_stands_once_in_the_caption():
+    ways = {"intrasentence": "mean log-probability of the pieces of the sentence", "intersentence": "log-likelihood ratio"}
+    rows_ = [
+        number(OPEN, "stereoset", "stereoset_ss", 50.0, unit="points", kind=kind, variant=way, category=category)
+        for kind, way in ways.items()
+        for category in ("all", "gender")
+    ]
+    made = benchmarks._panel(of(*rows_), "stereoset", "stereoset_ss")
+    assert [one.name for one in made.blocks] == [
+        "all, intrasentence",
+        "gender, intrasentence",
+        "all, intersentence",
+        "gender, intersentence",
+    ]
+    figure = benchmarks.benchmark_charts(of(*rows_))[0]
+    said = "Variants: intrasentence: mean log-probability of the pieces of the sentence; intersentence: log-likelihood ratio."
+    assert figure.caption.count(said) == 1
+    assert "…" not in " ".join(letters(figure.narrow))
+    alone = benchmarks.benchmark_charts(of(*rows_[:2]))[0]
+    assert "Variant: mean log-probability of the pieces of the sentence." in alone.caption
+    assert "Variant" not in benchmarks.benchmark_charts(of(number(OPEN, "bbq", "bbq_s_amb", 0.1)))[0].caption
+
+
+def test_types_of_winobias_are_called_types():
+    rows_ = [number(OPEN, "winobias", "winobias_difference", 0.1, type=kind) for kind in ("all", "1", "2")]
+    made = benchmarks._panel(of(*rows_), "winobias", "winobias_difference")
+    assert [one.name for one in made.blocks] == ["all", "type 1", "type 2"]
+
+
 def test_gaps_stand_from_the_largest_with_verdicts_and_the_margin(found: tuple[Fair, ...], drawn: Drawn):
     order = [reading.titled(next(iter(runs.values()))) for runs in gaps.summaries(found, "points").values()]
     assert order == [
@@ -272,7 +416,11 @@ def test_the_band_is_drawn_where_all_runs_have_one_margin(found: tuple[Fair, ...
     other = [found[0], replace(found[1], settings={"inference": {"margin": 0.1}})]
     figure = gaps.gap_chart(other)
     assert figure is not None
-    assert "No margin was set, so there is no verdict." in figure.caption
+    assert "Not all runs have one margin, so none is drawn." in figure.caption
+    assert "No margin was set" not in figure.caption
+    bare = gaps.gap_chart([replace(found[0], settings={})])
+    assert bare is not None
+    assert "No margin was set, so there is no verdict." in bare.caption
 
 
 def test_tests_of_association_are_named_and_carry_p(drawn: Drawn, found: tuple[Fair, ...]):
@@ -328,7 +476,8 @@ def test_ratios_stand_beside_what_parity_gives(drawn: Drawn, found: tuple[Fair, 
     made = generation.of_quantity(found, "gender-polarity-unigram", "gender_polarity_ratio")
     assert len(made) == len(OCCUPATIONS) + 2
     panel_ = generation._panel(found, "gender-polarity-unigram", "gender_polarity_ratio", made)
-    assert [dot_.tick for dot_ in panel_.blocks[0].dots] == [0.82, 0.82]
+    assert [one.name for one in panel_.blocks] == ["average", "minimum", *OCCUPATIONS], "summaries first"
+    assert [dot_.tick for dot_ in panel_.blocks[2].dots] == [0.82, 0.82]
     assert panel_.rule == (1.0, "equal")
     assert "nurse: non-private 0.30 (0.21–0.39), where parity gives 0.82" in spoken(drawn["fair-generation"].wide)
     assert "judge it by its stroke and not by 1" in drawn["fair-generation"].caption

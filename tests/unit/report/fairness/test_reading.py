@@ -132,15 +132,46 @@ def test_gaps_are_distances_over_all_groups_of_what_a_user_meets(found: tuple[Fa
     ]
 
 
-def test_the_worst_gap_is_the_largest_in_shares_and_never_a_sum(found: tuple[Fair, ...]):
-    worst = found[0].worst
-    assert worst is not None
-    assert (worst.name, worst.value) == ("equal_opportunity_difference", OPEN.gap)
-    assert max(one.value or 0.0 for one in found[0].gaps) > OPEN.gap, "the sum is larger"
-    other = difference(9.0, unit="score")
-    assert fair(difference(-0.3), difference(0.2), other).worst == difference(-0.3)
-    assert fair(other, difference(None)).worst == other
-    assert fair(difference(None)).worst is None
+def test_the_surest_gap_lies_furthest_from_parity_by_its_interval(found: tuple[Fair, ...]):
+    gap_ = found[0].surest
+    assert gap_ is not None
+    assert (gap_.name, gap_.value) == ("negative_regard_difference", 0.07), "8 points are larger, but from 2 to 14"
+    small, wide = difference(0.12, half=0.02), difference(1.0, half=1.0)
+    assert fair(wide, small).surest == small
+    below = difference(-0.3, half=0.1)
+    assert reading.nearest(below) == pytest.approx(0.2)
+    assert fair(small, below).surest == below
+    assert reading.nearest(difference(0.1, half=0.2)) == reading.nearest(difference(0.1)) == 0
+
+
+def test_where_every_interval_begins_at_parity_the_p_value_then_the_size_decides():
+    large, likely, least = (difference(value, half=1.0, p_value=p) for value, p in ((1.0, 0.98), (0.3, 0.4), (0.16, 0.14)))
+    assert fair(large, likely, least).surest == least
+    without = difference(0.9)
+    assert fair(without, large).surest == large, "a gap without a p-value comes last"
+    assert fair(difference(0.2), difference(-0.3)).surest == difference(-0.3)
+    adjusted = difference(0.5, half=1.0, p_value=0.01, p_adjusted=0.2)
+    assert fair(adjusted, least).surest == least
+
+
+def test_the_surest_gap_is_in_shares_and_never_a_sum():
+    other, small = difference(9.0, unit="score", half=0.1), difference(0.2, half=1.0)
+    assert fair(small, other, replace(difference(4.0, half=0.1), unit="sum of shares")).surest == small
+    assert fair(other, difference(None)).surest == other
+    assert fair(difference(None)).surest is None
+
+
+def test_what_people_wrote_is_no_gap_of_the_model():
+    people, model = (difference(value, half=0.1, written_by=by) for value, by in ((0.9, "people"), (0.2, "model")))
+    assert fair(people, model).gaps == (model,)
+    assert fair(people).surest is None
+    assert reading.headline(gather([replace(fairness_record(OPEN), evidence=Evidence(estimates=(people,)))], title="t")) is None
+    assert reading.outcome([fair(difference(0.01, reading.FAIR), difference(0.9, reading.UNFAIR, written_by="people"))]) == reading.FAIR
+    assert [reading.titled(one) for one in (model, people, difference(0.1))] == [
+        "Equal opportunity difference, by dialect, by the model",
+        "Equal opportunity difference, by dialect, by people, for reference",
+        "Equal opportunity difference, by dialect",
+    ]
 
 
 def test_the_first_screen_takes_the_runs_with_a_promise(document: Document):
@@ -204,11 +235,15 @@ def test_numbers_below_each_other_leave_out_what_they_share():
     rows = [score(category=name, kind="intrasentence") for name in ("all", "gender")]
     assert reading.places(rows) == ["all", "gender"]
     assert reading.places([*rows, score(category="gender", kind="intersentence")]) == [
-        "intrasentence",
+        "all, intrasentence",
         "gender, intrasentence",
         "gender, intersentence",
     ]
     assert reading.places([score(category="race")]) == ["race"]
+    ways = {"intrasentence": "one way", "intersentence": "another"}
+    rows = [score(category=name, kind=kind, variant=way) for kind, way in ways.items() for name in ("all", "race")]
+    assert reading.places(rows) == ["all, intrasentence", "race, intrasentence", "all, intersentence", "race, intersentence"]
+    assert reading.places([score(category="race", variant=way) for way in ways.values()]) == ["one way", "another"]
 
 
 def test_the_same_number_of_several_runs_stands_together_and_none_is_lost(found: tuple[Fair, ...]):
@@ -224,6 +259,10 @@ def test_summaries_say_over_what_they_were_taken():
     told = {"classes": "worst", "worst class": "nurse", "left out": "class x: nobody", "variant": "micro"}
     assert reading.titled(difference(0.1, **told)) == "Equal opportunity difference, by dialect, worst class, where defined"
     assert reading.titles([difference(0.1, variant="a"), difference(0.2, variant="b")])[1] == "Equal opportunity difference, by dialect, b"
+    partly = [difference(0.1, variant="a", **{"left out": "x"}), difference(0.2, variant="b")]
+    assert [name.rsplit(", ", 1)[1] for name in reading.titles(partly)] == ["a", "b"]
+    alike = [difference(0.1), replace(difference(0.2), conditions={**difference(0.2).conditions, "metric": "mine"})]
+    assert reading.titles(alike)[1] == "Equal opportunity difference, by dialect, mine"
     assert reading.titles([difference(0.1, **told)]) == [reading.titled(difference(0.1, **told))]
     assert reading.titled(difference(0.1, classes="macro mean")).endswith("macro mean over classes")
 
