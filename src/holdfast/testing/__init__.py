@@ -3,6 +3,7 @@
 from holdfast.testing.audits import AUDIT_KINDS, MechanismAudit, Reach, audit_mechanism
 from holdfast.testing.federations import check_algorithm, check_partition, check_selector
 from holdfast.testing.mechanisms import check_mechanism
+from holdfast.testing.metrics import check_metric
 from holdfast.testing.tasks import check_task
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "audit_mechanism",
     "check_algorithm",
     "check_mechanism",
+    "check_metric",
     "check_partition",
     "check_selector",
     "check_task",

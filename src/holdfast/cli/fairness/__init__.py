@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
             command=shlex.join(["holdfast", "fairness", args.model]),
             on_progress=progress,
         )
+    for text in found.replaced:
+        output.warn(text)
     later = [f"draw the page: holdfast report {found.folder}"] if found.folder is not None else []
     return told(args, found.evidence, *later)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from holdfast.cli.fairness.asking import add_inference, add_metrics, inference_of, table_of, told
 from holdfast.cli.frame import Commands, command
+from holdfast.core.errors import InputError
 
 _WEAT_TEXT = """\
 Word embedding association tests on a file of vectors: effect size with the joint sample
@@ -82,6 +83,12 @@ def run_predictions(args: argparse.Namespace) -> int:
     """A table of predictions of any model."""
     from holdfast.study.fairness import commands
 
-    scores = dict(text.rpartition("=")[::2] for text in args.score)
+    scores: dict[str, str] = {}
+    for text in args.score:
+        label, equals, column = text.rpartition("=")
+        if not (equals and column) or label in scores:
+            fault = "names a label twice" if equals and column else "is not of the form LABEL=COLUMN, such as yes=p_yes"
+            raise InputError(f"--score {text!r} {fault}")
+        scores[label] = column
     found = commands.of_table(args.table, table_of(args), true=args.true, predicted=args.predicted, unit=args.unit, scores=scores)
     return told(args, found)

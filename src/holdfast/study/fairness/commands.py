@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from holdfast import catalog
-from holdfast.core.errors import DataError, InputError, nearest
+from holdfast.core.errors import InputError, nearest
 from holdfast.core.evidence import Evidence
 from holdfast.core.progress import OnProgress, Progress, silent
-from holdfast.fairness.inference import Inference, Units
-from holdfast.fairness.predictions import Groups, Predictions
+from holdfast.fairness.inference import Inference
 from holdfast.runs import RunFolder, RunRecord, now
+from holdfast.runs.store import RECORD
 from holdfast.study.fairness.measuring import measure
-from holdfast.study.fairness.models import is_run, open_measured
+from holdfast.study.fairness.models import check_attributes, is_run, open_measured
 from holdfast.study.fairness.plan import USUAL, FairnessTable, MetricTable
+from holdfast.study.fairness.tables import predictions_of_table
 from holdfast.training.records import environment
 
 
@@ -29,10 +29,12 @@ class Measurement:
     Args:
         evidence: The numbers.
         folder: Of the run; None where nothing was written.
+        replaced: What was in its record and no longer is, in sentences.
     """
 
     evidence: Evidence
     folder: Path | None
+    replaced: tuple[str, ...] = ()
 
 
 def asked(table: FairnessTable, metrics: Sequence[str] | None, options: Sequence[str] = ()) -> FairnessTable:
@@ -82,29 +84,54 @@ def measure_named(
         InputError: For a model that cannot be read, or whatever a metric refuses.
         RunError: As `open_measured`.
     """
+    for one in table.tables:
+        one.made()  # a mistake in an option is told before anything is opened
     on_progress(Progress(phase="data", done=0, total=1))
     if is_run(Path(model)):
         if out is not None:
             raise InputError(f"--out {out}: what is found of the run {model} goes into its own record; leave --out away")
-        folder, record, given = open_measured(Path(model), source=source)
-        test = getattr(given.data, table.part)
-        whole = table if table.groups else table.model_copy(update={"groups": test.group_names})
-        whole.check("fairness")
-        on_progress(Progress(phase="data", done=1, total=1))
-        found = measure(whole, given, subject=record.name, command=command, source=f"{test.name}, {table.part}", on_progress=on_progress)
-        folder.write(found.into(record))
-        return Measurement(found.evidence, folder.path)
+        return _measure_run(Path(model), table, source=source, command=command, on_progress=on_progress)
+    name = _checked(model, table, source=source, out=out)
     access = _opened(model)
     on_progress(Progress(phase="data", done=1, total=1))
-    name = Path(model.removeprefix("hub:")).name
     found = measure(table, access, subject=name, command=command, on_progress=on_progress)
     if out is None:
         return Measurement(found.evidence, None)
-    folder = RunFolder(out)
-    if (out / "record.json").exists():
-        raise InputError(f"{out} already holds a run; give another --out")
-    folder.write(found.into(_record(name, model, command)))
+    RunFolder(out).write(found.into(_record(name, model, command)))
     return Measurement(found.evidence, out)
+
+
+def _checked(model: str, table: FairnessTable, *, source: str | None, out: Path | None) -> str:
+    """What to call a model, once all else that is asked for makes sense."""
+    place = Path(model.removeprefix("hub:"))
+    if not model.startswith("hub:") and not place.is_dir():
+        raise InputError(
+            f"{model} is no run, neither a folder with a record nor an id in the folder runs, and no folder of a model; for a model of the "
+            f"local Hugging Face cache write hub:{model}"
+        )
+    for given, word in ((source, "--data"), (table.groups, "--group"), (table.positive, "--positive"), (table.no_group, "--no-group")):
+        if given:
+            raise InputError(f"{word} is for runs, whose data are labelled, and {model} is a language model; leave it away")
+    if out is not None and ((out / RECORD).exists() or out.is_file()):
+        raise InputError(f"{out} already holds a run or is a file; give another --out")
+    deciding = [made.card.name for made in (one.made() for one in table.tables) if made.needs == "predictions"]
+    if deciding:
+        raise InputError(f"{deciding[0]} looks at decisions, and {model} is no run; give a run's folder, or name other metrics by --metric")
+    return place.resolve().name if place.is_dir() else place.name
+
+
+def _measure_run(path: Path, table: FairnessTable, *, source: str | None, command: str, on_progress: OnProgress) -> Measurement:
+    folder, record, given = open_measured(path, source=source)
+    test = getattr(given.data, table.part)
+    whole = table if table.groups else table.model_copy(update={"groups": test.group_names})
+    if not whole.groups and any(one.made().needs == "predictions" for one in whole.tables):
+        raise InputError(f"the data of {path} have no attribute whose groups could be compared; give others by --data, or other metrics")
+    whole.check("fairness")
+    check_attributes(whole, given.data)
+    on_progress(Progress(phase="data", done=1, total=1))
+    found = measure(whole, given, subject=record.name, command=command, source=f"{test.name}, {table.part}", on_progress=on_progress)
+    folder.write(found.into(record))
+    return Measurement(found.evidence, folder.path, tuple(found.replaced(record)))
 
 
 def of_vectors(vectors: Path, stimuli: Path, *, tests: Sequence[str] | None, metric: str, inference: Inference) -> Evidence:
@@ -133,7 +160,14 @@ def of_stereoset(predictions: Path, gold: Path, *, inference: Inference) -> Evid
 
 
 def of_bbq(predictions: Sequence[Path], *, inference: Inference) -> Evidence:
-    """BBQ from published predictions."""
+    """BBQ from published predictions.
+
+    Raises:
+        InputError: For a file that is named twice: its answers would count twice.
+    """
+    twice = [path for path in predictions if predictions.count(path) > 1]
+    if twice:
+        raise InputError(f"--predictions {twice[0]} stands twice, and its answers would count twice; name each file once")
     from holdfast.fairness.likelihood import bbq_of_files
 
     return bbq_of_files(predictions, subject=", ".join(path.name for path in predictions), inference=inference)
@@ -153,37 +187,19 @@ def of_table(
         scores: Label to the column of its probability.
 
     Raises:
-        DataError: For a file that cannot be read, or a column that is not there.
+        DataError: For a file that cannot be read, or a column or cell that is not there.
         InputError: For a metric that looks at something else than decisions, or whatever it refuses.
     """
-    import numpy as np
-
-    columns = _columns(path)
     if not table.groups:
         raise InputError("name at least one column to compare: --group NAME")
     table.check("fairness")
-    y_true, y_pred = _column(columns, true, path), _column(columns, predicted, path)
-    units = Units.rows(len(y_true), what="rows") if unit is None else Units.named(_column(columns, unit, path), what=unit)
-    classes = tuple(sorted({*y_true, *y_pred, *(scores or {})}))
-    matrix = None
-    if scores:
-        absent = [name for name in classes if name not in scores]
-        if absent:
-            raise InputError(f"--score is given for some labels but not for {absent[0]!r}; give the probability of every label")
-        matrix = np.array([[_number(text, scores[name], path) for text in _column(columns, scores[name], path)] for name in classes]).T
-    evidence = Evidence()
-    for attribute in table.groups:
-        values = ["" if value in table.no_group else value for value in _column(columns, attribute, path)]
-        groups = Groups.of_values(values, attribute=attribute, separator=table.separator)
-        given = Predictions.of_names(
-            y_true, y_pred, groups=groups, units=units, scores=matrix, classes=classes, positive=table.positive or None, text=path.name
-        )
-        for asked_for in table.tables:
-            metric = asked_for.made()
-            if metric.needs != "predictions":
-                raise InputError(f"{metric.card.name} needs a model ({metric.needs}), and a table of predictions has none")
-            evidence += metric.measure(given, subject=path.name, inference=table.inference)
-    return evidence
+    metrics = [one.made() for one in table.tables]
+    for metric in metrics:
+        if metric.needs != "predictions":
+            raise InputError(f"{metric.card.name} looks at {metric.needs}, and a table holds decisions only; leave it out")
+    found = predictions_of_table(path, table, true=true, predicted=predicted, unit=unit, scores=scores)
+    looked = [metric.measure(given, subject=path.name, inference=table.inference) for given in found for metric in metrics]
+    return sum(looked, Evidence())
 
 
 def cards(name: str | None = None) -> list[dict[str, Any]]:
@@ -221,31 +237,3 @@ def _literal(value: str) -> Any:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return value
-
-
-def _columns(path: Path) -> dict[str, list[str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: the table cannot be read ({error})") from error
-    if not rows:
-        raise DataError(f"{path} holds no rows below its heading")
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise DataError(f"{path}, row {line}: it has not as many cells as the heading")
-    return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def _column(columns: Mapping[str, list[str]], name: str, path: Path) -> list[str]:
-    if name not in columns:
-        raise DataError(f"{path} has no column {name!r}; {nearest(name, columns)}")
-    return columns[name]
-
-
-def _number(text: str, column: str, path: Path) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise DataError(f"{path}, column {column!r}: {text!r} is no number") from None

@@ -21,6 +21,7 @@ from holdfast.models import Featuriser, Labels
 from holdfast.runs import RunFolder, RunRecord, RunStore
 from holdfast.runs.store import RECORD
 from holdfast.study.fairness.plan import FairnessTable
+from holdfast.study.fairness.tables import check_no_group, groups_of_values
 from holdfast.tasks import Task
 from holdfast.training import evaluation
 
@@ -101,8 +102,7 @@ def groups_of(table: FairnessTable, dataset: Dataset, attribute: str) -> Groups:
     Raises:
         InputError: For an attribute that the data do not have, with the nearest one.
     """
-    values = ["" if value in table.no_group else value for value in dataset.group(attribute)]
-    return Groups.of_values(values, attribute=attribute, separator=table.separator)
+    return groups_of_values(table, dataset.group(attribute), attribute)
 
 
 def check_groups(table: FairnessTable, task: Task, data: DataSplits) -> None:
@@ -126,6 +126,7 @@ def check_groups(table: FairnessTable, task: Task, data: DataSplits) -> None:
             f"{deciding[0].card.name} compares decisions, and the task {task.name!r} labels no sentences; leave the metric out"
         )
     _positive(table, [*labels, *dataset.labels()])
+    check_attributes(table, data)
     for attribute in table.groups:
         groups = groups_of(table, dataset, attribute)
         for metric in deciding:
@@ -135,6 +136,20 @@ def check_groups(table: FairnessTable, task: Task, data: DataSplits) -> None:
                     f"{metric.card.name}: {shared} examples belong to more than one group of {attribute!r}, so that groups cannot be set "
                     "against each other; take a metric that compares with the background, such as unintended-bias-auc"
                 )
+
+
+def check_attributes(table: FairnessTable, data: DataSplits) -> None:
+    """Looks whether the attributes are there, and whether what is called no group stands anywhere in the data.
+
+    Raises:
+        InputError: For whatever is not there, with the nearest.
+    """
+    parts = (data.train, data.validation, data.test)
+    measured = getattr(data, table.part)
+    values = {attribute: list(measured.group(attribute)) for attribute in table.groups}
+    for attribute, some in values.items():
+        some += [value for part in parts if attribute in part.group_names for value in part.group(attribute)]
+    check_no_group(table, values)
 
 
 def units_of(dataset: Dataset) -> Units:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import typing
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -15,6 +15,7 @@ from holdfast.core.errors import HoldfastError, InputError, StudyError
 from holdfast.fairness.inference import Inference
 from holdfast.fairness.metric import Metric
 from holdfast.models.checks import known_options
+from holdfast.study.fairness.options import as_declared
 from holdfast.study.tables import Open, Table
 
 USUAL = ("demographic-parity", "equal-opportunity", "equalised-odds", "predictive-parity", "accuracy-parity")
@@ -45,7 +46,9 @@ class MetricTable(Open):
         Raises:
             InputError: For an unknown metric or option, or what the metric refuses.
         """
-        kind = catalog.resolve("metric", self.name)
+        kind: Any = catalog.resolve("metric", self.name)
+        if not (hasattr(kind, "__dataclass_fields__") and hasattr(kind, "card") and hasattr(kind, "needs") and hasattr(kind, "measure")):
+            raise InputError(f"{self.name} is no metric of fairness: name a dataclass with `card`, `needs` and `measure`")
         own = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(kind)}
         given = self.options | {key: value for key in ("vectors", "pooling") if key in own and (value := getattr(self, key)) is not None}
         known_options(self.name, kind, given)
@@ -54,7 +57,7 @@ class MetricTable(Open):
             raise InputError(
                 f"{self.name}: the option {absent[0]!r} has no default; give it, as in {{ name = {self.name!r}, {absent[0]} = ... }}"
             )
-        metric: Metric = kind(**{key: as_declared(kind, key, value) for key, value in given.items()})
+        metric: Metric = kind(**{key: as_declared(self.name, kind, key, value) for key, value in given.items()})
         return metric
 
 
@@ -111,6 +114,24 @@ class FairnessTable(Table):
         """The same with the paths of its metrics taken from a folder."""
         return self.model_copy(update={"metrics": tuple(one.anchored(folder) for one in self.tables)})
 
+    def check_writing(self) -> None:
+        """Refuses what stands twice, and settings that mean nothing.
+
+        Raises:
+            InputError: For an attribute or a metric with the same options twice, an empty separator, a margin without end.
+        """
+        twice = [name for name in self.groups if self.groups.count(name) > 1]
+        if twice:
+            raise InputError(f"groups: {twice[0]!r} stands twice; name each attribute once")
+        if self.separator == "":
+            raise InputError("separator is empty; give what stands between several groups of one example, or leave it out")
+        if self.margin is not None and not math.isfinite(self.margin):
+            raise InputError(f"margin is {self.margin}; give the largest difference that still counts as fair enough, such as 0.05")
+        written = [table.model_dump_json() for table in self.tables]
+        for table, text in zip(self.tables, written, strict=True):
+            if written.count(text) > 1:
+                raise InputError(f"metrics: {table.name!r} stands twice with the same options; name it once, or give it others")
+
     def check(self, where: str) -> None:
         """Has every metric look at its options, and the settings at their bounds.
 
@@ -121,6 +142,7 @@ class FairnessTable(Table):
             StudyError: For whatever they refuse.
         """
         try:
+            self.check_writing()
             made = [table.made() for table in self.tables]
             _ = self.inference
         except HoldfastError as error:
@@ -128,16 +150,6 @@ class FairnessTable(Table):
         deciding = [one.card.name for one in made if one.needs == "predictions"]
         if deciding and not self.groups:
             raise StudyError(f'{where}: {deciding[0]!r} compares groups; name at least one attribute, such as groups = ["dialect"]')
-
-
-def as_declared(kind: Any, key: str, value: Any) -> Any:
-    """A value of a study file in the type that a metric declares: a path for a text, a tuple for a list."""
-    declared = str(typing.get_type_hints(kind).get(key, ""))
-    if isinstance(value, str) and "Path" in declared:
-        return Path(value)
-    if isinstance(value, list):
-        return tuple(Path(item) if "Path" in declared and isinstance(item, str) else item for item in value)
-    return value
 
 
 def _place(value: Any, folder: Path) -> Any:
