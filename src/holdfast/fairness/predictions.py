@@ -42,8 +42,13 @@ class Groups:
             attribute: What it is a value of.
             names: The groups to look at, some of which may have no row; those that stand in the values, sorted, where None.
             separator: What stands between several groups of one row, such as "+"; None where a row has one. "" is a row of no group.
+
+        Raises:
+            InputError: For an empty separator.
         """
-        parts = [([value] if separator is None else value.split(separator)) if value else [] for value in values]
+        if separator == "":
+            raise InputError(f"groups {attribute!r}: the separator is empty; give what stands between two groups, such as '+', or None")
+        parts = [[part for part in ([value] if separator is None else value.split(separator)) if part] for value in values]
         order = tuple(sorted({part for row in parts for part in row})) if names is None else tuple(names)
         place = {name: index for index, name in enumerate(order)}
         members = np.zeros((len(parts), len(order)), dtype=bool)

@@ -119,3 +119,24 @@ def test_units_are_numbered_by_name():
     assert units.of.tolist() == [1, 0, 1]
     assert not units.single
     assert Units.rows(3).single
+
+
+def test_a_separator_at_the_end_makes_no_nameless_group():
+    assert Groups.of_values(["a+", "+b", "+"], attribute="target", separator="+").names == ("a", "b")
+
+
+def test_an_empty_separator_is_refused():
+    with pytest.raises(InputError, match="separator is empty"):
+        Groups.of_values(["a"], attribute="target", separator="")
+
+
+def test_an_endless_margin_is_refused():
+    with pytest.raises(InputError, match="margin inf"):
+        Inference(margin=float("inf"))
+
+
+def test_scores_that_are_no_probabilities_are_refused():
+    from holdfast.fairness.groups import Calibration
+
+    with pytest.raises(InputError, match=r"row 2 is 7\.0, outside"):
+        Calibration().measure(predictions(scores=np.array([[1, 0], [1, 0], [0, 7.0], [1, 0]])), subject="s", inference=Inference())

@@ -173,7 +173,7 @@ def _opened(path: Path | str) -> Iterator[TextIO]:
     try:
         with Path(path).open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt", encoding="utf-8") if zipped else Path(path).open(encoding="utf-8") as lines:
+        with gzip.open(path, "rt", encoding="utf-8-sig") if zipped else Path(path).open(encoding="utf-8-sig") as lines:
             yield lines
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error}); give a text file, plain or gzipped", path=path) from None

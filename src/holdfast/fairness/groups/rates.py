@@ -18,6 +18,8 @@ from holdfast.fairness.predictions import Groups, Predictions
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+ROUNDING = 1e-6
+"""How far a probability may lie outside [0, 1] by rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,3 +244,7 @@ def demand_scores(predictions: Predictions, metric: str) -> None:
     bad = ~np.isfinite(predictions.scores)
     if bad.any():
         raise InputError(f"{metric}: the score of row {int(np.argwhere(bad)[0, 0])} is not finite; give probabilities")
+    outside = (predictions.scores < -ROUNDING) | (predictions.scores > 1 + ROUNDING)
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        raise InputError(f"{metric}: the score of row {row} is {predictions.scores[row, column]}, outside [0, 1]; give probabilities")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -47,8 +48,8 @@ class Inference:
                 raise InputError(f"fairness: {name} {count} is below {least}; give a whole number of at least {least}")
         if self.exact_up_to < 0 or self.seed < 0:
             raise InputError(f"fairness: exact_up_to {self.exact_up_to} and seed {self.seed} must not be below 0")
-        if self.margin is not None and not self.margin > 0:
-            raise InputError(f"fairness: margin {self.margin} is not above 0; say how large a difference still counts as fair enough")
+        if self.margin is not None and not 0 < self.margin < math.inf:
+            raise InputError(f"fairness: margin {self.margin} is not above 0 and finite; say which differences are fair enough")
 
     def streams(self, metric: str) -> Streams:
         """The random streams of one metric, so that adding a metric does not move the numbers of another."""

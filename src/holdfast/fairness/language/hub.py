@@ -234,6 +234,11 @@ def _config_and_tokenizer(transformers: Any, folder: Path, name: str) -> tuple[A
         raise InputError(f"hub: {name!r} cannot be read as a language model ({type(error).__name__}: {error}); give another") from error
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(f"hub: {name!r} has no fast tokenizer (tokenizer.json); save one beside it with save_pretrained")
+    if len(tokenizer) < config.vocab_size / 2:  # without its files `transformers` makes one of a handful of pieces and says nothing
+        raise InputError(
+            f"hub: the tokenizer of {name!r} knows {len(tokenizer)} pieces, the model {config.vocab_size}: its files are missing; save "
+            "tokenizer.json beside the weights"
+        )
     if config.is_encoder_decoder:
         raise InputError(f"hub: {name!r} is an encoder with a decoder; give a masked or causal model, such as a BERT or a GPT-2")
     return config, tokenizer

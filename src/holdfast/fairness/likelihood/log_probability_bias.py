@@ -20,7 +20,7 @@ from holdfast.fairness.inference.families import holm
 from holdfast.fairness.inference.permutation import partition_test
 from holdfast.fairness.inference.settings import Inference, Units
 from holdfast.fairness.language.access import CausalAccess, MaskedAccess, access_name
-from holdfast.fairness.likelihood.associations import Associations, SeveralPieces, associations
+from holdfast.fairness.likelihood.associations import Associations, SeveralPieces, associations, fill
 from holdfast.fairness.likelihood.rows import Rows, band, measured
 from holdfast.fairness.likelihood.word_lists import (
     CAUSAL_TEMPLATES,
@@ -90,6 +90,8 @@ class LogProbabilityBias:
                 f"{CARD.name}: several_pieces is {self.several_pieces!r}; {nearest(self.several_pieces, get_args(SeveralPieces))}"
             )
         _check_lists(self.targets_x, self.targets_y, self.attributes, self.attributes_other)
+        for template in self.templates:
+            fill(template, target="person", attribute=self.neutral)
 
     def measure(self, given: MaskedAccess | CausalAccess, *, subject: str, inference: Inference) -> Evidence:
         """Measures.

@@ -251,3 +251,13 @@ def test_a_classifier_can_be_looked_at_as_an_encoder(tmp_path: Path):
     with pytest.raises(InputError, match="set kind to 'encoder'"):
         open_access(tmp_path)
     assert open_access(tmp_path, kind="encoder").encode(["he was"], pooling="mean").shape == (1, 16)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_a_tokenizer_whose_files_are_missing_is_refused(kind: str, folders: dict[str, Path], tmp_path: Path):
+    target = changed(folders[kind], tmp_path / "model")
+    for path in target.iterdir():
+        if path.suffix != ".safetensors" and path.name != "config.json":
+            path.unlink()
+    with pytest.raises(InputError, match=r"tokenizer"):
+        open_access(str(target))

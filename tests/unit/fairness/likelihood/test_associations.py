@@ -216,3 +216,8 @@ class TestMetric:
     def test_options_are_held(self, options: dict, message: str):
         with pytest.raises(InputError, match=message):
             LogProbabilityBias(**options)
+
+
+def test_templates_are_looked_at_before_a_model_is():
+    with pytest.raises(InputError, match="give TARGET once and ATTRIBUTE once"):
+        LogProbabilityBias(templates=("TARGET is kind.",))
