@@ -330,7 +330,7 @@ class TestBadTables:
             (["--set", "bins=3"], "is not of the form METRIC.OPTION=VALUE"),
             (["--margin", "0"], "margin 0.0 is not above 0"),
             (["--margin", "nan"], "margin nan is not above 0"),
-            (["--margin", "inf"], "give the largest difference that still counts as fair enough"),
+            (["--margin", "inf"], "margin inf is not above 0 and finite; say which differences are fair enough"),
             (["--level", "1"], "level 1.0 is outside (0, 1)"),
             (["--level", "nan"], "level nan is outside (0, 1)"),
             (["--replicates", "1"], "replicates 1 is below 100; give a whole number of at least 100"),

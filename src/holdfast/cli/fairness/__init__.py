@@ -45,6 +45,8 @@ def add(commands: Commands[Any]) -> None:
     parser.add_argument("--data", metavar="SOURCE", help="where the data are (default: what the record says)")
     parser.add_argument("--part", choices=["train", "validation", "test"], default="test", help="part of the data (default: test)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="for a MODEL: keep what is found as a run that `report` can draw")
+    parser.add_argument("--download", action="store_true", help="for a MODEL: fetch hub:NAME where the local cache has it not")
+    parser.add_argument("--device", metavar="NAME", help="for a MODEL: where to put it, such as cuda (default: cpu)")
     add_metrics(parser)
     files.add(actions)
     listed = command(
@@ -63,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
             table_of(args),
             source=args.data,
             out=args.out,
+            device=args.device,
+            download=args.download,
             command=shlex.join(["holdfast", "fairness", args.model]),
             on_progress=progress,
         )

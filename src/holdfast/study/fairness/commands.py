@@ -67,6 +67,8 @@ def measure_named(
     *,
     source: str | None = None,
     out: Path | None = None,
+    device: str | None = None,
+    download: bool = False,
     command: str = "",
     on_progress: OnProgress = silent,
 ) -> Measurement:
@@ -77,6 +79,8 @@ def measure_named(
         table: What is asked for; without groups all attributes of the data are compared.
         source: Where the data of a run are now.
         out: Where to keep what is found of a model; a run keeps it in its own record.
+        device: Where to put a model, such as "cuda"; on the CPU where None, as runs always are.
+        download: Whether a model that is not in the local Hugging Face cache may be fetched.
         command: What was typed, without its options.
         on_progress: Told of each metric.
 
@@ -90,9 +94,11 @@ def measure_named(
     if is_run(Path(model)):
         if out is not None:
             raise InputError(f"--out {out}: what is found of the run {model} goes into its own record; leave --out away")
+        if download or device is not None:
+            raise InputError(f"--download and --device are for a MODEL; {model} is a run, which is here and is measured on the CPU")
         return _measure_run(Path(model), table, source=source, command=command, on_progress=on_progress)
     name = _checked(model, table, source=source, out=out)
-    access = _opened(model)
+    access = _opened(model, device=device or "cpu", download=download)
     on_progress(Progress(phase="data", done=1, total=1))
     found = measure(table, access, subject=name, command=command, on_progress=on_progress)
     if out is None:
@@ -208,10 +214,14 @@ def cards(name: str | None = None) -> list[dict[str, Any]]:
     return [{**kind.card.describe(), "needs": kind.needs} for kind in kinds]
 
 
-def _opened(model: str) -> Any:
+def _opened(model: str, *, device: str, download: bool) -> Any:
+    import torch
+
     from holdfast.fairness.language import open_access
 
-    return open_access(model)
+    if device != "cpu" and not torch.cuda.is_available():
+        raise InputError(f"--device {device}: torch sees no such device here; leave --device away for the CPU")
+    return open_access(model, device=device, download=download)
 
 
 def _record(name: str, model: str, command: str) -> RunRecord:

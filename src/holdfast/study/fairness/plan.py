@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -118,15 +117,14 @@ class FairnessTable(Table):
         """Refuses what stands twice, and settings that mean nothing.
 
         Raises:
-            InputError: For an attribute or a metric with the same options twice, an empty separator, a margin without end.
+            InputError: For an attribute or a metric with the same options twice, an empty separator, or a number out of its bounds.
         """
+        _ = self.inference  # looks at its own bounds
         twice = [name for name in self.groups if self.groups.count(name) > 1]
         if twice:
             raise InputError(f"groups: {twice[0]!r} stands twice; name each attribute once")
         if self.separator == "":
             raise InputError("separator is empty; give what stands between several groups of one example, or leave it out")
-        if self.margin is not None and not math.isfinite(self.margin):
-            raise InputError(f"margin is {self.margin}; give the largest difference that still counts as fair enough, such as 0.05")
         written = [table.model_dump_json() for table in self.tables]
         for table, text in zip(self.tables, written, strict=True):
             if written.count(text) > 1:

@@ -215,7 +215,7 @@ class TestWhatStandsTwice:
         [
             ({"groups": ("a", "a")}, "'a' stands twice"),
             ({"separator": ""}, "separator is empty"),
-            ({"margin": float("inf")}, "margin is inf"),
+            ({"margin": float("inf")}, "margin inf is not above 0 and finite"),
         ],
     )
     def test_what_means_nothing_is_refused(self, changed: dict, cure: str):
@@ -360,7 +360,7 @@ class TestRuns:
             (["--metric", "weat", "--set", "weat.stimuli=none.json"], "none.json: no such file"),
             (["--metric", "hatexplain-bias"], "none of hatespeech, offensive is among the classes"),
             (["--data", "csv:none"], "no such file"),
-            (["--margin", "inf"], "margin is inf"),
+            (["--margin", "inf"], "margin inf is not above 0 and finite"),
         ],
     )
     def test_what_is_wrong_is_named(self, trained: Path, capsys: pytest.CaptureFixture[str], words: list[str], complaint: str):

@@ -114,6 +114,8 @@ def test_a_model_that_does_not_fit_the_metric_is_refused_before_anything_is_meas
         (["--metric", COUNTING, "--positive", "no-such-intent"], "positive label 'no-such-intent'"),
         (["--metric", COUNTING, "--margin", "0"], "margin 0.0 is not above 0"),
         (["--metric", COUNTING, "--out", "there"], "its own record"),
+        (["--metric", COUNTING, "--download"], "--download and --device are for a MODEL"),
+        (["--metric", COUNTING, "--device", "cuda"], "--download and --device are for a MODEL"),
         (["--metric", COUNTING, "--data", "nothing:here"], "no data source"),
     ],
 )
