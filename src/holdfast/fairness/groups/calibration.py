@@ -14,7 +14,7 @@ from holdfast.core.errors import InputError
 from holdfast.core.evidence import Condition, Estimate, Evidence
 from holdfast.fairness.cards import MetricCard
 from holdfast.fairness.groups.gaps import Gap, Gaps, norm_interval, sized
-from holdfast.fairness.groups.rates import View, demand_disjoint, demand_rows, demand_scores, views
+from holdfast.fairness.groups.rates import View, demand_disjoint, demand_probabilities, demand_rows, views
 from holdfast.fairness.groups.telling import NOTES, OF_ONE_GROUP, Teller
 from holdfast.fairness.inference import Inference, Measured, Units, gap_measured, max_t_band, ratio_replicates
 from holdfast.fairness.metric import Needs
@@ -127,7 +127,7 @@ class Calibration:
             InputError: For predictions without scores, or groups that share a member.
         """
         demand_rows(given, self.card.name)
-        demand_scores(given, self.card.name)
+        demand_probabilities(given, self.card.name)
         demand_disjoint(given.groups, self.card.name)
         teller = Teller.of(self.card, subject, inference=inference, predictions=given)
         looked_at = [_Looked(view, given, place, self.bins, teller) for place, view in enumerate(views(given))]

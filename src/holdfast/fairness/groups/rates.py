@@ -244,6 +244,16 @@ def demand_scores(predictions: Predictions, metric: str) -> None:
     bad = ~np.isfinite(predictions.scores)
     if bad.any():
         raise InputError(f"{metric}: the score of row {int(np.argwhere(bad)[0, 0])} is not finite; give probabilities")
+
+
+def demand_probabilities(predictions: Predictions, metric: str) -> None:
+    """Refuses predictions without scores, and scores that are no probabilities; areas take any scores, for they look at their order.
+
+    Raises:
+        InputError: With the metric, the first such score and the cure.
+    """
+    demand_scores(predictions, metric)
+    assert predictions.scores is not None
     outside = (predictions.scores < -ROUNDING) | (predictions.scores > 1 + ROUNDING)
     if outside.any():
         row, column = np.argwhere(outside)[0]
