@@ -1,4 +1,4 @@
-"""What several models share: the draw of their first weights, vectors of words, dropped words, pooling, the heads they end in."""
+"""What several models share: the draw of first weights, vectors of words, dropped words, pooling, attention, the heads they end in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from holdfast.core.randomness import Streams
@@ -141,3 +142,46 @@ def small(table: nn.Embedding) -> nn.Embedding:
     """Draws rows much smaller than torch's standard normal ones: unseen rows then do no harm, and SNIPS trains in half the epochs."""
     nn.init.normal_(table.weight, std=0.1)
     return table
+
+
+class AttentionLayer(nn.Module):
+    """Attention, then two linear maps, each on a normed copy and added to what came in.
+
+    Without a mask each position attends to itself and to those before it; padding stands behind the real pieces, so that hides it from
+    them. With one it attends to all real positions.
+
+    Args:
+        width: Width of the states.
+        heads: Attention heads.
+        feedforward: Width inside.
+        dropout: Share of numbers dropped of what is added.
+
+    References:
+        Xiong et al. 2020, "On layer normalization in the transformer architecture", arXiv 2002.04745: norms before, not behind.
+    """
+
+    def __init__(self, width: int, *, heads: int, feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.projections = nn.Linear(width, 3 * width)
+        self.mixed = nn.Linear(width, width)
+        self.inner_norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, feedforward)
+        self.outer = nn.Linear(feedforward, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states_BTD: Tensor, mask_BT: Tensor | None = None) -> Tensor:
+        """Returns the states behind the layer, (B, T, D).
+
+        Args:
+            states_BTD: The states before it.
+            mask_BT: True for the positions that all may look at; None to look back only.
+        """
+        three = self.projections(self.attention_norm(states_BTD)).chunk(3, -1)
+        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in three)
+        seen = None if mask_BT is None else mask_BT[:, None, None, :]
+        mixed_BHTE = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, is_causal=seen is None)
+        found_BTD: Tensor = states_BTD + self.dropout(self.mixed(mixed_BHTE.transpose(1, 2).flatten(2)))
+        added_BTD: Tensor = self.dropout(self.outer(F.gelu(self.inner(self.inner_norm(found_BTD)))))
+        return found_BTD + added_BTD

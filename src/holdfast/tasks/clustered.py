@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from holdfast.core.evidence import Interval
+from holdfast.core.evidence import Estimate, Interval
 from holdfast.core.randomness import Streams
 from holdfast.data import Dataset
 from holdfast.tasks.scoring import LEVEL, RESAMPLES
@@ -17,6 +19,9 @@ Floats = NDArray[np.float64]
 
 AT_ONCE = 2**22
 """Draws that a bootstrap holds at a time."""
+
+LARGEST_NATS = 700.0
+"""Mean losses above this have no perplexity in double precision."""
 
 NOTHING = 1e-20
 """A variance below this is rounding: the rows tell nothing of the spread, as where all are of one user."""
@@ -77,6 +82,42 @@ def ratio_interval(numerators: Floats, denominators: Floats, clusters: Clusters)
     low, high = np.quantile(np.concatenate(found), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     method = f"percentile bootstrap over {clusters.what}, {RESAMPLES} resamples"
     return Interval(low=float(low), high=float(high), level=LEVEL, method=method)
+
+
+def share_of(part: Floats, whole: Floats, clusters: Clusters, *, facts: Mapping[str, Any]) -> Estimate:
+    """The share of what was counted, with its interval over clusters; missing where there are no examples.
+
+    Args:
+        part: What each example has of it, (n,).
+        whole: What it has in all, (n,).
+        clusters: Which examples hang together.
+        facts: Name, subject, direction, unit and whatever else the estimate carries.
+    """
+    if not len(part):
+        return Estimate(value=None, missing="there are no examples", **facts)
+    return Estimate(value=float(part.sum() / whole.sum()), interval=ratio_interval(part, whole, clusters), **facts)
+
+
+def perplexity(nats: Floats, words: Floats, clusters: Clusters, *, facts: Mapping[str, Any]) -> Estimate:
+    """Exp of the nats of all words over their number, with its interval over clusters; missing where that is no number.
+
+    Args:
+        nats: What the words of each example cost, (n,).
+        words: How many were counted, (n,).
+        clusters: Which examples hang together.
+        facts: Name, subject, method and whatever else the estimate carries; unit and direction are known.
+    """
+    told: dict[str, Any] = {"unit": "words", "direction": "lower is better", **facts}
+    if not len(nats):
+        return Estimate(value=None, missing="there are no examples", **told)
+    mean = float(nats.sum() / words.sum())
+    if not mean < LARGEST_NATS:
+        return Estimate(value=None, missing=f"a word costs {mean:.4g} nats in the mean, whose exponential is no number", **told)
+    span = ratio_interval(nats, words, clusters)
+    if span is not None:
+        low, high = (math.exp(min(end, LARGEST_NATS)) for end in (span.low, span.high))
+        span = Interval(low=low, high=high, level=span.level, method=span.method)
+    return Estimate(value=math.exp(mean), interval=span, **told)
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from holdfast.core.errors import InputError
-from holdfast.core.evidence import Estimate, Interval
+from holdfast.core.evidence import Estimate
 from holdfast.data import Dataset
 from holdfast.models import Features, Featuriser, Labels
 from holdfast.models.vocabulary import UNKNOWN
-from holdfast.tasks.clustered import Clusters, ratio_interval
+from holdfast.tasks.clustered import Clusters, perplexity, share_of
 from holdfast.tasks.task import IGNORED, Batch, EncodedDataset, NextWords, Prediction
 
-LARGEST_NATS = 700.0
-"""Mean losses above this have no perplexity in double precision."""
+METHOD = "exp of nats a word, the end marker counted as a word; unknown words are predicted as one"
+"""How perplexity is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +125,19 @@ class LanguageModel:
         share: dict[str, Any] = {"unit": "share", **facts}
         wrong = "counted; an unknown word is never right, end markers are left out"
         return (
-            _perplexity(sums[:, 0], sums[:, 1], clusters, facts),
-            _share(sums[:, 3], sums[:, 2], clusters, name="next_word_accuracy", direction="higher is better", method=wrong, **share),
-            _share(sums[:, 4], sums[:, 2], clusters, name="unknown_words", direction="lower is better", method="counted", **share),
+            perplexity(sums[:, 0], sums[:, 1], clusters, facts={"name": "perplexity", "method": METHOD, **facts}),
+            share_of(
+                sums[:, 3],
+                sums[:, 2],
+                clusters,
+                facts={"name": "next_word_accuracy", "direction": "higher is better", "method": wrong, **share},
+            ),
+            share_of(
+                sums[:, 4],
+                sums[:, 2],
+                clusters,
+                facts={"name": "unknown_words", "direction": "lower is better", "method": "counted", **share},
+            ),
         )
 
 
@@ -168,24 +178,3 @@ def _sums(prediction: Prediction, words: int) -> tuple[float, int, int, int, int
         raise InputError("language-model: a prediction holds no next words; give those that the task's own `predict` makes")
     read = min(words, len(found.losses))
     return math.fsum(found.losses), len(found.losses), read, sum(found.right[:read]), read - sum(found.known[:read])
-
-
-def _perplexity(nats: NDArray[np.float64], counted: NDArray[np.float64], clusters: Clusters, facts: dict[str, Any]) -> Estimate:
-    method = "exp of nats a word, the end marker counted as a word; unknown words are predicted as one"
-    facts = {"name": "perplexity", "unit": "words", "direction": "lower is better", "method": method, **facts}
-    if not len(nats):
-        return Estimate(value=None, missing="there are no examples", **facts)
-    mean = float(nats.sum() / counted.sum())
-    if not mean < LARGEST_NATS:
-        return Estimate(value=None, missing=f"a word costs {mean:.4g} nats in the mean, whose exponential is no number", **facts)
-    span = ratio_interval(nats, counted, clusters)
-    if span is not None:
-        low, high = (math.exp(min(end, LARGEST_NATS)) for end in (span.low, span.high))
-        span = Interval(low=low, high=high, level=span.level, method=span.method)
-    return Estimate(value=math.exp(mean), interval=span, **facts)
-
-
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64], clusters: Clusters, **facts: Any) -> Estimate:
-    if not len(part):
-        return Estimate(value=None, missing="there are no examples", **facts)
-    return Estimate(value=float(part.sum() / whole.sum()), interval=ratio_interval(part, whole, clusters), **facts)

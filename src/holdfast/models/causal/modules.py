@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from holdfast.models.features import Features, Logits
-from holdfast.models.layers import small
+from holdfast.models.layers import AttentionLayer, small
 
 
 class TiedHead(nn.Module):
@@ -106,7 +106,7 @@ class CausalTransformer(_Ends):
     ) -> None:
         super().__init__(pieces, width=width, states=width, dropout=dropout, tied=tied)
         self.positions = small(nn.Embedding(positions, width))
-        self.layers = nn.ModuleList(DecoderLayer(width, heads=heads, feedforward=feedforward, dropout=dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(AttentionLayer(width, heads=heads, feedforward=feedforward, dropout=dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, features: Features) -> Logits:
@@ -118,39 +118,3 @@ class CausalTransformer(_Ends):
         for layer in self.layers:
             states_BTD = layer(states_BTD)
         return self.scored(self.norm(states_BTD))
-
-
-class DecoderLayer(nn.Module):
-    """Attention to this and earlier positions, then two linear maps, each on a normed copy and added to what came in.
-
-    Padding stands behind the real pieces, so the causal mask hides it from them.
-
-    Args:
-        width: Width of the states.
-        heads: Attention heads.
-        feedforward: Width inside.
-        dropout: Share of numbers dropped of what is added.
-
-    References:
-        Xiong et al. 2020, "On layer normalization in the transformer architecture", arXiv 2002.04745: norms before, not behind.
-    """
-
-    def __init__(self, width: int, *, heads: int, feedforward: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.attention_norm = nn.LayerNorm(width)
-        self.projections = nn.Linear(width, 3 * width)
-        self.mixed = nn.Linear(width, width)
-        self.inner_norm = nn.LayerNorm(width)
-        self.inner = nn.Linear(width, feedforward)
-        self.outer = nn.Linear(feedforward, width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, states_BTD: Tensor) -> Tensor:
-        """Returns the states behind the layer, (B, T, D)."""
-        three = self.projections(self.attention_norm(states_BTD)).chunk(3, -1)
-        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in three)
-        mixed_BHTE = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        found_BTD: Tensor = states_BTD + self.dropout(self.mixed(mixed_BHTE.transpose(1, 2).flatten(2)))
-        added_BTD: Tensor = self.dropout(self.outer(F.gelu(self.inner(self.inner_norm(found_BTD)))))
-        return found_BTD + added_BTD

@@ -39,6 +39,9 @@ class CausalSettings(ABC):
     """
 
     kind: ClassVar[str]
+    predicts: ClassVar[str] = "predicts next words"
+    task: ClassVar[str] = "language-model"
+    labelling: ClassVar[str] = "bilstm"
 
     dropout: float = 0.2
     tied: bool = False
@@ -75,12 +78,12 @@ class CausalSettings(ABC):
         """Makes the module with any weights.
 
         Raises:
-            InputError: For other labels than next words.
+            InputError: For other labels than the words of the vocabulary.
         """
         if not labels.next_words:
             raise InputError(
-                f"{self.kind} predicts next words and has no labels of sentences or tags; take the task 'language-model', "
-                "or another model such as 'bilstm'"
+                f"{self.kind} {self.predicts} and has no labels of sentences or tags; take the task {self.task!r}, "
+                f"or another model such as {self.labelling!r}"
             )
         return self._module(featuriser.pieces)
 

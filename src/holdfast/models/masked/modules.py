@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from holdfast.models.causal.modules import TiedHead
 from holdfast.models.features import Features, Logits
-from holdfast.models.layers import small
+from holdfast.models.layers import AttentionLayer, small
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +56,7 @@ class MaskedTransformer(nn.Module):
         self.mask = small(nn.Embedding(1, width))
         self.positions = small(nn.Embedding(positions, width))
         self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList(EncoderLayer(width, heads=heads, feedforward=feedforward, dropout=dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(AttentionLayer(width, heads=heads, feedforward=feedforward, dropout=dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.head = TiedHead(pieces) if tied else nn.Linear(width, pieces)
 
@@ -94,37 +93,3 @@ class MaskedTransformer(nn.Module):
         states_BAD = self.dropout(states_BAD)
         found: Tensor = self.head(states_BAD, self.words.weight) if isinstance(self.head, TiedHead) else self.head(states_BAD)
         return found
-
-
-class EncoderLayer(nn.Module):
-    """Attention to all real positions, then two linear maps, each on a normed copy and added to what came in.
-
-    Args:
-        width: Width of the states.
-        heads: Attention heads.
-        feedforward: Width inside.
-        dropout: Share of numbers dropped of what is added.
-
-    References:
-        Xiong et al. 2020, "On layer normalization in the transformer architecture", arXiv 2002.04745: norms before, not behind.
-    """
-
-    def __init__(self, width: int, *, heads: int, feedforward: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.attention_norm = nn.LayerNorm(width)
-        self.projections = nn.Linear(width, 3 * width)
-        self.mixed = nn.Linear(width, width)
-        self.inner_norm = nn.LayerNorm(width)
-        self.inner = nn.Linear(width, feedforward)
-        self.outer = nn.Linear(feedforward, width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, states_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-        """Returns the states behind the layer, (B, T, D)."""
-        three = self.projections(self.attention_norm(states_BTD)).chunk(3, -1)
-        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in three)
-        mixed_BHTE = F.scaled_dot_product_attention(query, key, value, attn_mask=mask_BT[:, None, None, :])
-        found_BTD: Tensor = states_BTD + self.dropout(self.mixed(mixed_BHTE.transpose(1, 2).flatten(2)))
-        added_BTD: Tensor = self.dropout(self.outer(F.gelu(self.inner(self.inner_norm(found_BTD)))))
-        return found_BTD + added_BTD

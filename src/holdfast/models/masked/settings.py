@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
-
 from holdfast.core.errors import InputError
 from holdfast.models import checks
-from holdfast.models.causal.featuriser import NextWordFeaturiser
 from holdfast.models.causal.settings import CausalSettings
-from holdfast.models.features import Labels
 from holdfast.models.masked.modules import MaskedTransformer
 
 
@@ -47,6 +43,9 @@ class MaskedEncoder(CausalSettings):
     """
 
     kind: ClassVar[str] = "encoder-mlm"
+    predicts: ClassVar[str] = "says which words are hidden"
+    task: ClassVar[str] = "masked-language-model"
+    labelling: ClassVar[str] = "transformer"
 
     width: int = 128
     layers: int = 2
@@ -60,19 +59,6 @@ class MaskedEncoder(CausalSettings):
         checks.integer(self.kind, least=1, width=self.width, layers=self.layers, heads=self.heads, feedforward=self.feedforward)
         if self.width % self.heads:
             raise InputError(f"encoder-mlm: width {self.width} is not a multiple of heads {self.heads}; change one of them")
-
-    def skeleton(self, featuriser: NextWordFeaturiser, labels: Labels) -> nn.Module:
-        """Makes the module with any weights.
-
-        Raises:
-            InputError: For other labels than the vocabulary.
-        """
-        if not labels.next_words:
-            raise InputError(
-                f"{self.kind} says which words are hidden and has no labels of sentences or tags; take the task "
-                "'masked-language-model', or another model such as 'transformer'"
-            )
-        return self._module(featuriser.pieces)
 
     def _module(self, pieces: int) -> MaskedTransformer:
         return MaskedTransformer(

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from holdfast.core.errors import InputError
-from holdfast.core.evidence import Estimate, Interval
+from holdfast.core.evidence import Estimate
 from holdfast.data import Dataset
 from holdfast.models import Features, Featuriser, Labels, checks
 from holdfast.models.masked import MaskedLogits
 from holdfast.models.vocabulary import UNKNOWN
-from holdfast.tasks.clustered import Clusters, ratio_interval
+from holdfast.tasks.clustered import Clusters, perplexity, share_of
 from holdfast.tasks.masked_language_model.hiding import Hiding, drawn_words, fixed_words, hide
 from holdfast.tasks.task import IGNORED, Batch, EncodedDataset, NextWords, Prediction
 
-LARGEST_NATS = 700.0
-"""Mean losses above this have no perplexity in double precision."""
+METHOD = "exp of nats a hidden word, a share of the words hidden at once, chosen by a hash; unknown words are predicted as one"
+"""How perplexity is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,9 +155,16 @@ class MaskedLanguageModel:
         share: dict[str, Any] = {"unit": "share", **facts}
         wrong, of = "counted among the hidden words; an unknown word is never right", "counted among the hidden words"
         return (
-            _perplexity(sums[:, 0], sums[:, 1], clusters, facts),
-            _share(sums[:, 2], sums[:, 1], clusters, name="masked_word_accuracy", direction="higher is better", method=wrong, **share),
-            _share(sums[:, 3], sums[:, 1], clusters, name="unknown_words", direction="lower is better", method=of, **share),
+            perplexity(sums[:, 0], sums[:, 1], clusters, facts={"name": "pseudo_perplexity", "method": METHOD, **facts}),
+            share_of(
+                sums[:, 2],
+                sums[:, 1],
+                clusters,
+                facts={"name": "masked_word_accuracy", "direction": "higher is better", "method": wrong, **share},
+            ),
+            share_of(
+                sums[:, 3], sums[:, 1], clusters, facts={"name": "unknown_words", "direction": "lower is better", "method": of, **share}
+            ),
         )
 
     def _evaluated(self, batch: Batch) -> Hiding:
@@ -207,24 +214,3 @@ def _sums(prediction: Prediction) -> tuple[float, int, int, int]:
     if found is None:
         raise InputError("masked-language-model: a prediction holds no hidden words; give those that the task's own `predict` makes")
     return math.fsum(found.losses), len(found.losses), sum(found.right), len(found.known) - sum(found.known)
-
-
-def _perplexity(nats: NDArray[np.float64], words: NDArray[np.float64], clusters: Clusters, facts: dict[str, Any]) -> Estimate:
-    method = "exp of nats a hidden word, a share of the words hidden at once, chosen by a hash; unknown words are predicted as one"
-    facts = {"name": "pseudo_perplexity", "unit": "words", "direction": "lower is better", "method": method, **facts}
-    if not len(nats):
-        return Estimate(value=None, missing="there are no examples", **facts)
-    mean = float(nats.sum() / words.sum())
-    if not mean < LARGEST_NATS:
-        return Estimate(value=None, missing=f"a word costs {mean:.4g} nats in the mean, whose exponential is no number", **facts)
-    span = ratio_interval(nats, words, clusters)
-    if span is not None:
-        low, high = (math.exp(min(end, LARGEST_NATS)) for end in (span.low, span.high))
-        span = Interval(low=low, high=high, level=span.level, method=span.method)
-    return Estimate(value=math.exp(mean), interval=span, **facts)
-
-
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64], clusters: Clusters, **facts: Any) -> Estimate:
-    if not len(part):
-        return Estimate(value=None, missing="there are no examples", **facts)
-    return Estimate(value=float(part.sum() / whole.sum()), interval=ratio_interval(part, whole, clusters), **facts)
